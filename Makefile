@@ -1,0 +1,77 @@
+# make demo      train, evaluate, export, verify and recommend on MovieLens-100k (the first time some minutes)
+# make test      install and run the tests
+# make lint      format, lint and types
+# make install   create .venv and install what is pinned in constraints.txt
+# make clean     remove the demo's run and bundle, build outputs and caches; .venv stays
+#
+# POSIX sh, and nothing that macOS's make 3.81 does not have.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SEQREC := $(BIN)/seqrec
+RUN := runs/demo
+BUNDLE := bundles/demo
+# As in: make test ARGS="tests/cli -x"
+ARGS :=
+
+.PHONY: help install demo demo-evaluate test lint clean
+# A demo that was interrupted goes on where it was: make must not delete what it had.
+.PRECIOUS: $(STAMP) $(RUN)/metrics.json $(BUNDLE)/manifest.json
+
+help:
+	@sed -n '1,5s/^# //p' Makefile
+
+install: $(STAMP)
+
+# Any Python 3.11 that can make virtual environments will do; pyenv's shims exist where no 3.11 is chosen, so each is tried.
+$(STAMP): pyproject.toml setup.py constraints.txt
+	@found=; \
+	for python in python3.11 python3 python; do \
+	  if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; \
+	  then found=$$python; break; fi; \
+	done; \
+	if $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info[:2] != (3, 11))' >/dev/null 2>&1; then :; \
+	elif [ -z "$$found" ]; then \
+	  echo "Python 3.11 was not found; get it from python.org, by 'uv python install 3.11 --default', 'pyenv install 3.11'," \
+	    "'brew install python@3.11' or 'apt install python3.11 python3.11-venv', and call make again." >&2; \
+	  exit 1; \
+	else "$$found" -m venv --clear $(VENV) || exit 1; fi
+	@echo "Installing into $(VENV); the first time this takes some minutes (torch is large)."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,dev]' -c constraints.txt
+	@touch $@
+
+# The installed packages are an order-only prerequisite: a new one must not train the demo anew.
+$(RUN)/metrics.json: | $(STAMP)
+	@if [ -d $(RUN) ]; then resume=--resume; else resume=; fi; \
+	$(SEQREC) train configs/lstm_ml100k.yaml -o $(RUN) $$resume
+
+demo-evaluate: $(RUN)/metrics.json
+	@$(SEQREC) evaluate $(RUN)
+
+$(BUNDLE)/manifest.json: $(RUN)/metrics.json | demo-evaluate
+	@if [ -d $(BUNDLE) ]; then force=--force; else force=; fi; \
+	$(SEQREC) export $(RUN) -o $(BUNDLE) $$force
+
+demo: demo-evaluate $(BUNDLE)/manifest.json
+	@$(SEQREC) verify $(BUNDLE)
+	@echo
+	@echo "Someone has seen Star Wars (50), The Empire Strikes Back (172) and Return of the Jedi (181). What next?"
+	@$(SEQREC) recommend $(BUNDLE) --history 50,172,181 --titles
+	@echo
+	@echo "What to try next:"
+	@echo "  $(SEQREC) recommend $(BUNDLE) --history 1,71,95 --titles      another taste: Toy Story, The Lion King, Aladdin"
+	@echo "  $(SEQREC) inspect $(BUNDLE)                                   what the bundle says of itself"
+	@echo "  $(SEQREC) train configs/lstm_ml100k.yaml -o runs/mine --set hidden_size=128      a model of your own"
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(RUN) $(BUNDLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Recipes that run as they are, one a task; installed as `seqrec_plugin.configs`."""

@@ -1,0 +1,318 @@
+"""RecBole's atomic files (`.inter`, `.item`, `.user`): ids byte for byte, times as exact integers."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from seqrec_plugin.errors import BadData, WrongUsage, nearest
+from seqrec_plugin.history import Event
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+#: The fields whose values are ids: neither empty nor RecBole's own name for padding.
+ID_FIELDS = ("user_id", "item_id")
+PADDING_TOKEN = "[PAD]"
+#: Where an item's title is looked for, the likeliest first.
+TITLE_FIELDS = ("movie_title", "title", "name", "product_title")
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_INT64 = np.iinfo(np.int64)
+#: Decimal places beyond this say nothing about a time.
+_MOST_PLACES = 18
+_EXACT = Context(prec=64, traps=[Inexact])
+
+
+@dataclass(frozen=True)
+class Table:
+    """An atomic file.
+
+    Attributes:
+        path: where it was read.
+        names: of the fields, as they stand in the header.
+        types: field → `token`, `token_seq`, `float` or `float_seq`.
+        columns: field → its values as text, one a row.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    types: dict[str, str]
+    columns: dict[str, list[str]]
+
+    def __len__(self) -> int:
+        return len(self.columns[self.names[0]])
+
+    def column(self, field: str) -> list[str]:
+        """The values of a field.
+
+        Raises:
+            BadData: `dataset_invalid` where there is none of this name.
+        """
+        if field not in self.columns:
+            raise BadData("dataset_invalid", f"{self.path} has no field {field!r}.", nearest(field, self.names))
+        return self.columns[field]
+
+    def exact_times(self, field: str) -> npt.NDArray[np.int64]:
+        """The order keys of a field's values: see `exact_times`."""
+        return exact_times(self.column(field), f"field {field!r} of {self.path}")
+
+
+def read(path: str | Path, *, separator: str = "\t", encoding: str = "utf-8", ids: Sequence[str] = ID_FIELDS) -> Table:
+    """Read an atomic file as it stands: no value is quoted, guessed, missing or dropped.
+
+    Args:
+        path: the file; its lines may end in CRLF, and it may begin with a byte order mark.
+        separator: between fields.
+        encoding: of the text.
+        ids: fields, where the file has them, that hold ids.
+
+    Raises:
+        BadData: `dataset_missing`, `dataset_empty` or `dataset_invalid`.
+        WrongUsage: `bad_value` for an encoding or separator that is none.
+    """
+    path = Path(path)
+    if not separator or "\n" in separator:
+        raise WrongUsage("bad_value", f"The field separator {separator!r} is none.", "Use a tab.")
+    lines = _lines(path, encoding)
+    names, types = _header(path, lines[0], separator)
+    rows = lines[1:]
+    if not rows:
+        raise BadData("dataset_empty", f"{path} has a header, but no rows.")
+    expected = len(names) - 1
+    counts = list(map(str.count, rows, repeat(separator)))
+    if counts.count(expected) != len(counts):
+        row = next(i for i, count in enumerate(counts) if count != expected)
+        raise BadData(
+            "dataset_invalid",
+            f"{path}, line {row + 2}: {counts[row] + 1} fields, but the header names {len(names)}.",
+            f"Fields are separated by {separator!r}.",
+        )
+    values = separator.join(rows).split(separator)
+    columns = {name: values[i :: len(names)] for i, name in enumerate(names)}
+    for name in ids:
+        _check_ids(path, name, columns.get(name, []))
+    return Table(path, names, types, columns)
+
+
+def exact_times(values: Sequence[str], where: str = "the column") -> npt.NDArray[np.int64]:
+    """Numbers as text → integers in exactly their order.
+
+    Whole numbers (also `12.0` or `1e9`) become themselves. Where some have decimals, all are scaled by the
+    smallest power of ten that makes them whole.
+
+    Args:
+        values: one a row, the first of line 2.
+        where: how to call them in an error.
+
+    Returns:
+        int64 [rows].
+
+    Raises:
+        BadData: `dataset_invalid` for a value that is empty, no number, or beyond int64.
+    """
+    if not "".join(values).encode("utf-8", "replace").translate(None, b"0123456789-"):
+        try:  # the usual case, quick: nothing but digits and signs
+            return np.array(list(map(int, values)), dtype=np.int64)
+        except (ValueError, OverflowError):
+            pass  # something like "" or "1-2" or 20 digits; below it is named with its line
+    numbers: dict[str, Decimal] = {}
+    for row, value in enumerate(values):
+        if value not in numbers:
+            numbers[value] = _number(value, f"{where}, line {row + 2}")
+    places = max((max(0, -int(number.as_tuple().exponent)) for number in numbers.values()), default=0)
+    keys: dict[str, int] = {}
+    for value, number in numbers.items():
+        keys[value] = int(number.scaleb(places, _EXACT))
+        if not _INT64.min <= keys[value] <= _INT64.max:
+            raise BadData(
+                "dataset_invalid",
+                f"{where}, line {values.index(value) + 2}: {value} is beyond 64-bit integers"
+                + (f" with the {places} decimal places of this field." if places else "."),
+            )
+    return np.array([keys[value] for value in values], dtype=np.int64)
+
+
+def dataset_file(folder: str | Path, name: str | None = None, suffix: str = ".inter") -> Path:
+    """The file of a data set.
+
+    Args:
+        folder: RecBole's `data_path`, or the data set's own folder.
+        name: of the data set; without it the folder must hold one only.
+        suffix: `.inter`, `.item` or `.user`.
+
+    Raises:
+        BadData: `dataset_missing`.
+    """
+    folder = Path(folder)
+    if name is not None:
+        candidates = [folder / name / f"{name}{suffix}", folder / f"{name}{suffix}"]
+        found = [path for path in candidates if path.is_file()]
+        if not found:
+            raise BadData("dataset_missing", f"There is neither {candidates[0]} nor {candidates[1]}.")
+        return found[0]
+    found = sorted(path for path in folder.glob(f"*{suffix}") if path.is_file())
+    if len(found) != 1:
+        there = f"{len(found)} files" if found else "no file"
+        raise BadData("dataset_missing", f"{folder} holds {there} *{suffix}.", "Name the data set.")
+    return found[0]
+
+
+def titles(
+    path: str | Path,
+    item_field: str = "item_id",
+    title_field: str | None = None,
+    *,
+    separator: str = "\t",
+    encoding: str = "utf-8",
+) -> dict[str, str]:
+    """Item → title, from an `.item` file.
+
+    Args:
+        path: the file.
+        item_field: the field of the ids.
+        title_field: the field of the titles; by default the first of `TITLE_FIELDS` that the file has.
+        separator: between fields.
+        encoding: of the text.
+
+    Returns:
+        the items that have a title; none where no field was named and there is no such file or field.
+
+    Raises:
+        BadData: see `read`, and `dataset_invalid` where the named field is not there.
+    """
+    if title_field is None and not Path(path).is_file():
+        return {}
+    table = read(path, separator=separator, encoding=encoding, ids=[item_field])
+    if title_field is None:
+        title_field = next((name for name in TITLE_FIELDS if name in table.columns), None)
+        if title_field is None or item_field not in table.columns:
+            return {}
+    pairs = zip(table.column(item_field), table.column(title_field), strict=True)
+    return {item: title for item, title in pairs if title}
+
+
+class AtomicHistories:
+    """Histories by user from an `.inter` file, in exact time order, ties in file order: a `HistorySource`.
+
+    Args:
+        path: the file, or the data set's folder.
+        user_field: the field of the users.
+        item_field: the field of the items.
+        time_field: the field to order by.
+
+    Raises:
+        BadData: see `read`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        user_field: str = "user_id",
+        item_field: str = "item_id",
+        time_field: str = "timestamp",
+    ) -> None:
+        self.path = dataset_file(path) if Path(path).is_dir() else Path(path)
+        table = read(self.path, ids=(user_field, item_field))
+        users, self._items = table.column(user_field), table.column(item_field)
+        self._times = table.exact_times(time_field)
+        self._rows: defaultdict[str, list[int]] = defaultdict(list)
+        for row in np.argsort(self._times, kind="stable").tolist():
+            self._rows[users[row]].append(row)
+
+    def history(self, user_id: str) -> list[Event]:
+        """All events of a user, oldest first.
+
+        Raises:
+            BadData: `unknown_user`.
+        """
+        if user_id not in self._rows:
+            raise BadData(
+                "unknown_user",
+                f"The user {user_id!r} is not in {self.path}, which has {len(self._rows)} users.",
+                "For somebody new, give the history itself; it may be empty.",
+            )
+        return [Event(self._items[row], int(self._times[row])) for row in self._rows[user_id]]
+
+
+def _lines(path: Path, encoding: str) -> list[str]:
+    """The lines of a text file, the header first; blank lines at its end do not count."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadData("dataset_missing", f"There is no file {path}.") from None
+    except OSError as error:
+        raise BadData("dataset_missing", f"{path} cannot be read: {error.strerror}.") from None
+    try:
+        text = data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n")
+    except LookupError:
+        raise WrongUsage("bad_value", f"There is no encoding {encoding!r}.", "Use utf-8.") from None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadData(
+            "dataset_invalid",
+            f"{path}, line {line}: not text in {encoding}.",
+            "Convert the file to UTF-8, or name its encoding.",
+        ) from None
+    if not text:
+        raise BadData("dataset_empty", f"{path} is empty.")
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise BadData("dataset_invalid", f"{path}, line {line}: a NUL character, which RecBole's reader cuts at.")
+    return text.split("\n")
+
+
+def _header(path: Path, line: str, separator: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Names and types of a header such as `user_id:token item_id:token timestamp:float`."""
+    types: dict[str, str] = {}
+    for column in line.split(separator):
+        name, colon, kind = column.partition(":")
+        wrong = None
+        if not colon or not name:
+            wrong = "not name:type"
+        elif kind not in TYPES:
+            wrong = f"of an unknown type; types are {', '.join(TYPES)}"
+        elif name in types:
+            wrong = "there twice"
+        if wrong:
+            raise BadData(
+                "dataset_invalid",
+                f"{path}, line 1: the field {column!r} of the header is {wrong}.",
+                f"An atomic file begins like user_id:token{separator}item_id:token{separator}timestamp:float, "
+                f"separated by {separator!r}.",
+            )
+        types[name] = kind
+    return tuple(types), types
+
+
+def _check_ids(path: Path, name: str, column: list[str]) -> None:
+    """Refuse what RecBole would take for a missing value or for its own padding."""
+    for bad, why in (("", "is empty"), (PADDING_TOKEN, "is RecBole's own name for padding")):
+        if bad in column:
+            raise BadData("dataset_invalid", f"{path}, line {column.index(bad) + 2}: {name} {bad!r} {why}.")
+
+
+def _number(value: str, where: str) -> Decimal:
+    """A number exactly, with no more decimal places than it needs."""
+    if not _NUMBER.fullmatch(value):
+        what = "is empty" if not value else f"is {value!r}, not a number"
+        raise BadData("dataset_invalid", f"{where}: the value {what}.", "Each event needs a time as a number.")
+    try:
+        number = Decimal(value)
+    except InvalidOperation:  # an exponent that no Decimal can hold
+        raise BadData("dataset_invalid", f"{where}: {value} is beyond 64-bit integers.") from None
+    if number == 0:
+        return Decimal(0)
+    if number.adjusted() > 18 or len(number.as_tuple().digits) > 60:
+        raise BadData("dataset_invalid", f"{where}: {value} is beyond 64-bit integers.")
+    number = number.normalize(_EXACT)
+    if -int(number.as_tuple().exponent) > _MOST_PLACES:
+        raise BadData("dataset_invalid", f"{where}: {value} has more than {_MOST_PLACES} decimal places.")
+    return number

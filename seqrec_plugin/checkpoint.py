@@ -1,0 +1,249 @@
+"""A run folder: what a training leaves behind, readable without RecBole and without pickle.
+
+| file | content |
+| --- | --- |
+| `run.json` | format version, model, data, seed, best epoch, versions, threads |
+| `config.yaml` | the effective configuration, each value with its source; it can be trained again as it is |
+| `weights.safetensors` | the best epoch's weights |
+| `vocabulary.json` | index → item, title (as a bundle's `items.json`) |
+| `split.npz` | all events by user and time, and which are for training, validation and test: user data |
+| `probe.jsonl` | some real histories without user ids, for the parity check of an export: user data |
+| `metrics.json` | valid and test, masked and unmasked |
+| `curve.jsonl` | one line an epoch |
+| `log.txt`, `recbole/` | RecBole's log, checkpoint and tensorboard |
+| `last.pt` | while training goes on: everything that `--resume` needs |
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from seqrec_plugin.errors import BadData, WrongUsage
+from seqrec_plugin.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT_VERSION = 0
+RUN_FILE = "run.json"
+CONFIG_FILE = "config.yaml"
+WEIGHTS_FILE = "weights.safetensors"
+VOCABULARY_FILE = "vocabulary.json"
+SPLIT_FILE = "split.npz"
+PROBE_FILE = "probe.jsonl"
+METRICS_FILE = "metrics.json"
+CURVE_FILE = "curve.jsonl"
+LOG_FILE = "log.txt"
+LAST_FILE = "last.pt"
+RECBOLE_FOLDER = "recbole"
+
+_NOTE = """This folder is a training run of seqrec. It holds user data (split.npz, probe.jsonl, recbole/): keep it where
+the events themselves may be kept. What `seqrec export` makes of it holds none.
+"""
+
+
+class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`run.json`. `ours` tells whether the model is in our registry or RecBole's own."""
+
+    format_version: int
+    model: str
+    ours: bool
+    model_config: dict[str, Any]
+    dataset: str
+    data_sha256: str
+    n_items: int
+    max_history: int
+    exclude_seen: bool
+    seed: int
+    epoch: int
+    order: str
+    threads: int
+    seconds: float
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Split:
+    """All events by user and time, and the part each belongs to.
+
+    Attributes:
+        items: int64 [events].
+        offsets: int64 [users + 1]; user u's events are offsets[u] … offsets[u + 1] − 1.
+        train, valid, test: int64, the numbers of the events that are targets of each part.
+    """
+
+    items: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    train: npt.NDArray[np.int64]
+    valid: npt.NDArray[np.int64]
+    test: npt.NDArray[np.int64]
+
+    def history(self, row: int) -> npt.NDArray[np.int64]:
+        """The items that the user of event `row` had before it, oldest first."""
+        start = self.offsets[np.searchsorted(self.offsets, row, side="right") - 1]
+        return self.items[start:row]
+
+
+class RunFolder:
+    """Reads and writes the files of one run; every file is written beside and renamed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, force: bool = False, resume: bool = False) -> RunFolder:
+        """Make or reuse an output folder.
+
+        Args:
+            path: the folder.
+            force: empty it first, if it is a run folder.
+            resume: go on with what is in it.
+
+        Raises:
+            WrongUsage: `output_exists` where it is used and neither is asked for.
+            BadData: `output_unwritable`, or `run_invalid` where there is nothing to resume.
+        """
+        is_run = (path / CONFIG_FILE).is_file()
+        used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        if resume:
+            if not is_run:
+                raise BadData("run_invalid", f"{path} holds no run to resume.", "Leave out --resume to start one.")
+        elif used and not (force and is_run):
+            hint = "Choose another folder, or give --resume to go on or --force to replace the run."
+            if not is_run:
+                hint = "Choose another folder; --force replaces only a folder that holds a run."
+            raise WrongUsage("output_exists", f"The output folder {path} is already used.", hint)
+        try:
+            if used and not resume:
+                shutil.rmtree(path)
+            (path / RECBOLE_FOLDER).mkdir(parents=True, exist_ok=True)
+            run = cls(path)
+            run.write("README.txt", _NOTE.encode())
+        except OSError as error:
+            raise BadData("output_unwritable", f"{path} cannot be written: {error.strerror}.") from None
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """A finished run.
+
+        Raises:
+            BadData: `run_invalid` where it is none, `run_format_unknown` for another format version.
+        """
+        if not path.is_dir():
+            raise BadData("run_invalid", f"There is no run folder {path}.")
+        if not (path / RUN_FILE).is_file():
+            started = (path / CONFIG_FILE).is_file()
+            hint = "Its training has not finished: go on with --resume." if started else ""
+            raise BadData("run_invalid", f"{path} is no finished run: it has no {RUN_FILE}.", hint)
+        run = cls(path)
+        run.info  # noqa: B018  (reads and checks it)
+        return run
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training has come to its end."""
+        return (self.path / RUN_FILE).is_file()
+
+    @property
+    def info(self) -> RunInfo:
+        """`run.json`."""
+        data = self._read(RUN_FILE)
+        try:
+            version = msgspec.json.decode(data)["format_version"]
+            if version != FORMAT_VERSION:
+                raise BadData(
+                    "run_format_unknown",
+                    f"{self.path} has format version {version}; this release reads version {FORMAT_VERSION}.",
+                    "Use the release that wrote it, or train again.",
+                )
+            return msgspec.json.decode(data, type=RunInfo)
+        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            raise BadData("run_invalid", f"{self.path / RUN_FILE} is not valid: {error}.") from None
+
+    def vocabulary(self) -> Vocabulary:
+        """Index ↔ item, with titles."""
+        return Vocabulary.decode(self._read(VOCABULARY_FILE))
+
+    def metrics(self) -> dict[str, Any]:
+        """`metrics.json`."""
+        return self._json(METRICS_FILE)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The best epoch's weights."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        try:
+            return load(self._read(WEIGHTS_FILE))
+        except SafetensorError as error:
+            raise BadData("run_invalid", f"{self.path / WEIGHTS_FILE} cannot be read: {error}.") from None
+
+    def split(self) -> Split:
+        """The events and their parts."""
+        try:
+            with np.load(io.BytesIO(self._read(SPLIT_FILE)), allow_pickle=False) as arrays:
+                return Split(**{name: arrays[name] for name in ("items", "offsets", "train", "valid", "test")})
+        except (ValueError, KeyError, OSError, EOFError) as error:
+            raise BadData("run_invalid", f"{self.path / SPLIT_FILE} cannot be read: {error}.") from None
+
+    def probe(self) -> list[list[int]]:
+        """Some real histories, as item indices."""
+        try:
+            return [msgspec.json.decode(line, type=list[int]) for line in self._read(PROBE_FILE).splitlines()]
+        except msgspec.MsgspecError as error:
+            raise BadData("run_invalid", f"{self.path / PROBE_FILE} cannot be read: {error}.") from None
+
+    def curve(self) -> list[dict[str, Any]]:
+        """One record an epoch, as far as training came."""
+        if not (self.path / CURVE_FILE).is_file():
+            return []
+        return [msgspec.json.decode(line) for line in self._read(CURVE_FILE).splitlines()]
+
+    def save_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Write the weights; tied or strided ones are stored as they are read."""
+        from safetensors.torch import save
+
+        self.write(WEIGHTS_FILE, save({name: w.detach().cpu().contiguous().clone() for name, w in weights.items()}))
+
+    def save_split(self, split: Split) -> None:
+        """Write the events and their parts."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **vars(split))
+        self.write(SPLIT_FILE, buffer.getvalue())
+
+    def save_lines(self, name: str, records: Iterable[Any]) -> None:
+        """Write JSON lines."""
+        self.write(name, b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+
+    def save_json(self, name: str, content: Any) -> None:
+        """Write a JSON file for people and programs."""
+        self.write(name, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file beside its place and rename it."""
+        beside = self.path / f".{name}.part"
+        beside.write_bytes(data)
+        os.replace(beside, self.path / name)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            return msgspec.json.decode(self._read(name), type=dict[str, Any])
+        except msgspec.MsgspecError as error:
+            raise BadData("run_invalid", f"{self.path / name} cannot be read: {error}.") from None
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise BadData("run_invalid", f"{self.path / name} cannot be read: {error.strerror}.") from None

@@ -1,0 +1,130 @@
+"""`seqrec`: one thin file a command, loaded when it is called. The only place that exits.
+
+The command `import-recbole` would be the attribute `command` of the module `seqrec_plugin.cli.import_recbole`.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import traceback
+from typing import IO, Any
+
+import click
+
+from seqrec_plugin.errors import SeqrecError, missing_extra, nearest
+
+#: Command → its line in the list, in the order in which people need them. The help loads no command.
+COMMANDS: dict[str, str] = {
+    "init": "Copy a ready-made recipe into the current folder.",
+    "models": "List the models: name, one line, paper.",
+    "train": "Train a model from a recipe into a run folder.",
+    "evaluate": "Show a run's metrics, masked and unmasked.",
+    "export": "Turn a run folder into a bundle, checked step by step.",
+    "verify": "Check that a bundle is whole and answers its golden vectors.",
+    "inspect": "Show what a bundle says of itself.",
+    "recommend": "Recommend items for histories.",
+    "doctor": "Find what is wrong with this installation.",
+}
+
+_VERBOSE = "seqrec_plugin.verbose"
+
+
+class _Told(click.ClickException):
+    """An error told in a line or two, with its exit code."""
+
+    def __init__(self, message: str, exit_code: int, prefix: str = "Error: ") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]  # the class's is only a default
+        self._prefix = prefix
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"{self._prefix}{self.message}", file=file, err=True)
+
+
+def _told(error: BaseException) -> _Told:
+    """What a user is told of an error."""
+    if isinstance(error, ModuleNotFoundError):
+        from seqrec_plugin.diagnosing import TRAINING
+
+        package = str(error.name).partition(".")[0]
+        if package in TRAINING:
+            error = missing_extra(package, "train")
+    if isinstance(error, SeqrecError):
+        return _Told(str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return _Told("Interrupted.", 130, prefix="\n")
+    reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
+    return _Told(f"This is a bug in seqrec: {reason}. Run again with --verbose to see where.", 1)
+
+
+def _set_verbose(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.meta[_VERBOSE] = value or context.meta.get(_VERBOSE, False)
+
+
+def _verbose_option() -> click.Option:
+    return click.Option(
+        ["--verbose"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_verbose,
+        help="Show where an error comes from.",
+    )
+
+
+class _Commands(click.Group):
+    """Loads a command when it is called, and tells every error in one way."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        # Where people look for it: after the command too.
+        if all(parameter.name != "verbose" for parameter in command.params):
+            command.params.append(_verbose_option())
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.UsageError(f"There is no command {name!r}. {nearest(name, COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # the reader has gone (`| head`): click ends without a word
+            if ctx.meta.get(_VERBOSE):
+                traceback.print_exception(error)
+            raise _told(error) from error
+
+
+@click.group(
+    cls=_Commands,
+    params=[_verbose_option()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="seqrec-plugin", prog_name="seqrec", message="%(prog)s %(version)s")
+def main() -> None:
+    """Train recurrent sequence models in RecBole, and carry them anywhere as ONNX.
+
+    \b
+    The main road, from the MovieLens data that comes with RecBole:
+      seqrec train lstm_ml100k -o runs/demo
+      seqrec export runs/demo -o bundles/demo
+      seqrec recommend bundles/demo --history 50,172,181 --titles
+    """

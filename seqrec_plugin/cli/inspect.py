@@ -1,0 +1,84 @@
+"""`seqrec inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from seqrec_plugin.bundle import Bundle
+    from seqrec_plugin.manifest import Tensor
+
+
+@click.command("inspect")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: the bundle's id and its manifest.")
+def command(bundle: Path, as_json: bool) -> None:
+    """Show what a bundle says of itself: model, data, quality, sizes, inputs and outputs.
+
+    Its files are checked against their sha256; `seqrec verify` checks its answers too.
+
+    \b
+    Examples:
+      seqrec inspect bundles/demo
+      seqrec inspect bundles/demo --json
+    """
+    from seqrec_plugin import bundle as bundles
+    from seqrec_plugin.cli.recommend import printable
+
+    found = bundles.read(bundle)
+    if as_json:
+        import msgspec
+
+        told = {"bundle": found.id, "manifest": found.manifest}
+        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        return
+    for name, value in _facts(found):
+        click.echo(f"{printable(name):<16}{printable(value)}".rstrip())
+
+
+def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    """Lines of a name and a value; a further line of the same fact has no name."""
+    manifest, made = bundle.manifest, bundle.manifest.provenance
+    yield "bundle", f"{bundle.id}, format {manifest.format_version}"
+    yield "model", f"{made.model}, epoch {made.epoch}, seed {made.seed}"
+    yield from _named("config", [f"{key}: {value}" for key, value in made.config.items()])
+    yield "data", f"{made.dataset}, sha256 {made.data_sha256}"
+    yield from _named("quality", list(_metrics(made.metrics)) or ["not measured"])
+    yield "task", manifest.task
+    yield "catalogue", f"{manifest.n_items - 1} items; unknown ones are {manifest.unknown_items}"
+    yield "history", f"the newest {manifest.max_history} events are read"
+    yield "answer", f"at most {manifest.top_k} items; seen ones are {'left out' if manifest.exclude_seen else 'kept'}"
+    yield "embedding", f"{manifest.embedding_size} numbers a user"
+    yield from _named("inputs", [_tensor(tensor) for tensor in manifest.inputs])
+    yield from _named("outputs", [_tensor(tensor) for tensor in manifest.outputs])
+    states = [f"{state.output} → {state.input}, {state.size} numbers a user" for state in manifest.state]
+    yield from _named("state", states or ["none is carried"])
+    yield "onnx", f"opset {manifest.opset}, IR {manifest.ir_version}"
+    yield from _named("files", [f"{name}: {file.size:,} bytes" for name, file in manifest.files.items()])
+    parity = manifest.parity
+    yield "parity", f"at most {parity.max_absolute:.1e} from torch, over {parity.histories} histories"
+    yield from _named("made with", [f"{package} {version}" for package, version in made.versions.items()])
+
+
+def _named(name: str, values: list[str]) -> Iterator[tuple[str, str]]:
+    for i, value in enumerate(values):
+        yield ("" if i else name), value
+
+
+def _metrics(metrics: dict[str, Any]) -> Iterator[str]:
+    """One line for each innermost table: `test, masked: NDCG@10 0.1234, …`."""
+    numbers = {key: value for key, value in metrics.items() if not isinstance(value, dict)}
+    if numbers:
+        yield ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+    for key, value in metrics.items():
+        if isinstance(value, dict):
+            for line in _metrics(value):
+                yield f"{key}{',' if ': ' in line else ':'} {line}"
+
+
+def _tensor(tensor: Tensor) -> str:
+    return f"{tensor.name}: {tensor.dtype} [{', '.join(map(str, tensor.shape))}]"

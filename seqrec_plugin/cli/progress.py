@@ -1,0 +1,81 @@
+"""How training shows itself: a bar for humans, plain lines where there is no terminal. All on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+
+def reporter(epochs: int) -> _Bar | _Lines:
+    """A bar where stderr is a terminal, else plain lines; a context manager around the training."""
+    return _Bar(epochs) if sys.stderr.isatty() else _Lines(epochs)
+
+
+def _line(record: dict[str, Any], epochs: int, best: float) -> str:
+    mark = "  best so far" if record["score"] >= best else ""
+    return (
+        f"epoch {record['epoch'] + 1:>3}/{epochs}  loss {record['loss']:.4f}  "
+        f"{record['metric']} {record['score']:.4f}  {record['seconds']:.1f} s{mark}"
+    )
+
+
+class _Lines:
+    def __init__(self, epochs: int) -> None:
+        self.epochs, self.best = epochs, float("-inf")
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        pass
+
+    def batch_ends(self) -> None:
+        pass
+
+    def epoch_ends(self, record: dict[str, Any]) -> None:
+        click.echo(_line(record, self.epochs, self.best), err=True)
+        self.best = max(self.best, record["score"])
+
+
+class _Bar:
+    def __init__(self, epochs: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.epochs, self.best, self.last = epochs, float("-inf"), "validation NDCG@10 after the first epoch"
+        self.progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[last]}"),
+            TimeElapsedColumn(),
+            TextColumn("at most"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.task = self.progress.add_task("", total=None, epoch=1, last=self.last)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        if not self.progress.live.is_started:
+            self.progress.start()
+            self.progress.update(self.task, total=batches * (self.epochs - epoch))
+        self.progress.update(self.task, epoch=epoch + 1)
+
+    def batch_ends(self) -> None:
+        self.progress.advance(self.task)
+
+    def epoch_ends(self, record: dict[str, Any]) -> None:
+        self.best = max(self.best, record["score"])
+        last = f"loss {record['loss']:.3f}  {record['metric']} {record['score']:.4f} (best {self.best:.4f})"
+        self.progress.update(self.task, last=last)

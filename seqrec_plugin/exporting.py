@@ -1,0 +1,277 @@
+"""Run folder → bundle, with parity through the real runtime. Needs torch and onnx, not RecBole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+
+from seqrec_plugin import bundle, card, golden, ranking, verifying
+from seqrec_plugin.checkpoint import RunFolder
+from seqrec_plugin.errors import Failed, WrongUsage
+from seqrec_plugin.evaluating import load_model
+from seqrec_plugin.graph import IR_VERSION, OPSET, Graph
+from seqrec_plugin.history import pad
+from seqrec_plugin.manifest import (
+    CARD_FILE,
+    FORMAT_VERSION,
+    GOLDEN_FILE,
+    ITEMS_FILE,
+    MODEL_FILE,
+    Manifest,
+    Parity,
+    Provenance,
+    StateTensor,
+    Tensor,
+)
+from seqrec_plugin.models.base import SequenceModel
+from seqrec_plugin.runtime import Recommender
+from seqrec_plugin.verifying import Check
+from seqrec_plugin.vocabulary import Vocabulary
+
+#: How far onnxruntime may be from torch, absolute and relative to torch's value.
+TOLERANCE = 1e-5
+
+Report = Callable[[Check], None]
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+def export(run_path: Path, output: Path, *, top_k: int = 100, force: bool = False, report: Report) -> Manifest:
+    """Export the best epoch of a run.
+
+    Args:
+        run_path: a finished run folder of one of our models.
+        output: the bundle's folder, made here, only if every check holds.
+        top_k: K of the graph, cut to the catalogue.
+        force: replace a bundle that is there already.
+        report: told of each check that holds.
+
+    Raises:
+        Failed: `check_failed` or `golden_mismatch`; there is no bundle then.
+        SeqrecError: the run or the output folder is wrong.
+    """
+    run = RunFolder.open(run_path)
+    info, model, vocabulary = run.info, load_model(run), run.vocabulary()
+    provenance = Provenance(
+        model=info.model,
+        config=info.model_config,
+        dataset=info.dataset,
+        data_sha256=info.data_sha256,
+        epoch=info.epoch,
+        seed=info.seed,
+        versions={**info.versions, "onnx": version("onnx"), "onnxruntime": version("onnxruntime")},
+        metrics=run.metrics(),
+    )
+    return write_bundle(
+        output,
+        model,
+        vocabulary,
+        max_history=info.max_history,
+        exclude_seen=info.exclude_seen,
+        provenance=provenance,
+        probe=run.probe(),
+        top_k=top_k,
+        force=force,
+        report=report,
+    )
+
+
+def write_bundle(
+    output: Path,
+    model: SequenceModel,
+    vocabulary: Vocabulary,
+    *,
+    max_history: int,
+    exclude_seen: bool,
+    provenance: Provenance,
+    probe: Sequence[Sequence[int]] = (),
+    top_k: int = 100,
+    seed: int = 0,
+    force: bool = False,
+    report: Report = lambda check: None,
+) -> Manifest:
+    """Write a bundle and check it, as it lies on disk, against torch.
+
+    Args:
+        output: the bundle's folder.
+        model: the model, in evaluation mode.
+        vocabulary: its items, `model.n_items` with the padding row.
+        max_history: the newest so many items of a history are read.
+        exclude_seen: whether serving leaves out a user's own items by default.
+        provenance: where the weights come from.
+        probe: real histories as item indices, for the parity check; random ones are added.
+        top_k: K of the graph, cut to the catalogue.
+        seed: draws the golden histories.
+        force: replace a bundle that is there already.
+        report: told of each check that holds.
+    """
+    if top_k < 1:
+        raise WrongUsage("bad_k", f"--top-k is {top_k}, but must be at least 1.")
+    if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
+        raise Failed("check_failed", "The weights hold NaN or infinity.", "Train again, with a lower learning_rate.")
+    top_k = min(top_k, vocabulary.n_items - 1)
+    probe = [list(history)[-max_history:] for history in probe] + _random_histories(vocabulary, max_history, seed)
+
+    with bundle.writing(output, force) as folder:
+        manifest, content = _draft(model, top_k, max_history, exclude_seen, provenance)
+        report(Check("graph valid", f"opset {OPSET}, {len(content) / 1e6:.2f} MB, onnx checker and shape inference"))
+        contents = {MODEL_FILE: content, ITEMS_FILE: vocabulary.encode(), GOLDEN_FILE: b"{}", CARD_FILE: b""}
+        bundle.fill(folder, manifest, contents)
+        recommender = Recommender.load(folder)
+
+        parity = _check_parity(model, recommender, probe, report)
+        _check_carried(recommender, probe, report)
+
+        manifest = msgspec.structs.replace(manifest, parity=parity)
+        contents[GOLDEN_FILE] = golden.encode(golden.build(model, vocabulary, manifest, seed))
+        contents[CARD_FILE] = card.text(manifest, vocabulary).encode()
+        bundle.fill(folder, manifest, contents)
+        for check in verifying.verify(folder):
+            report(check)
+    return manifest
+
+
+def model_bytes(model: SequenceModel, top_k: int) -> tuple[bytes, list[Tensor], list[Tensor], list[StateTensor]]:
+    """The graph's file, and what its inputs, outputs and states are: `export/SPEC.md`, clause 4."""
+    graph = Graph()
+    state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(model.state_sizes)]
+    inputs = [
+        Tensor("item_seq", "int64", ("batch", "length")),
+        Tensor("exclude", "int64", ("batch", "excluded")),
+        *(Tensor(s.input, "float32", ("batch", s.size)) for s in state),
+    ]
+    outputs = [
+        Tensor("items", "int64", ("batch", top_k)),
+        Tensor("scores", "float32", ("batch", top_k)),
+        Tensor("user_embedding", "float32", ("batch", model.config.embedding_size)),
+        *(Tensor(s.output, "float32", ("batch", s.size)) for s in state),
+    ]
+    item_seq, exclude, *states = (graph.input(t.name, t.dtype, t.shape) for t in inputs)
+    vector, scores, after = model.emit(graph, item_seq, tuple(states))
+
+    never = graph.constant(np.float32(-np.inf))
+    scores = graph.op("ScatterElements", scores, exclude, graph.op("Expand", never, graph.op("Shape", exclude)), axis=1)
+    best, index = graph.ops("TopK", scores, graph.constant([top_k]), outputs=2, axis=1)
+    items = graph.op("Where", graph.op("Equal", best, never), graph.constant(np.int64(0)), index)
+    for tensor, source in zip(outputs, (items, best, vector, *after), strict=True):
+        graph.output(tensor.name, source, tensor.dtype, tensor.shape)
+    return graph.build(), inputs, outputs, state
+
+
+def _draft(
+    model: SequenceModel, top_k: int, max_history: int, exclude_seen: bool, provenance: Provenance
+) -> tuple[Manifest, bytes]:
+    try:
+        content, inputs, outputs, state = model_bytes(model, top_k)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise Failed("check_failed", f"The graph is not valid ONNX: {str(error).splitlines()[0]}") from None
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        task="next_item",
+        n_items=model.n_items,
+        max_history=max_history,
+        top_k=top_k,
+        embedding_size=model.config.embedding_size,
+        unknown_items="dropped",
+        exclude_seen=exclude_seen,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        state=tuple(state),
+        opset=OPSET,
+        ir_version=IR_VERSION,
+        files={},
+        provenance=provenance,
+        parity=Parity(0, 0.0, 0.0, TOLERANCE),
+    )
+    return manifest, content
+
+
+def _random_histories(vocabulary: Vocabulary, max_history: int, seed: int) -> list[list[int]]:
+    """Histories of every kind that a server meets: empty, one item, the longest, and any length between."""
+    random = np.random.default_rng(seed)
+    lengths = [0, 1, max_history, *random.integers(1, max_history + 1, size=29)]
+    return [random.integers(1, vocabulary.n_items, size=n).tolist() for n in lengths]
+
+
+@dataclasses.dataclass
+class _Difference:
+    """The largest differences seen so far."""
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def add(self, what: str, found: Floats, expected: Floats) -> None:
+        """Compare, remember, and fail where a value is further away than the tolerance."""
+        if not found.size:
+            return
+        apart = np.abs(found.astype(np.float64) - expected)
+        self.absolute = max(self.absolute, float(apart.max()))
+        self.relative = max(self.relative, float((apart / np.maximum(np.abs(expected), 1e-3)).max()))
+        if not (apart <= TOLERANCE + TOLERANCE * np.abs(expected)).all():
+            raise Failed("check_failed", f"onnxruntime's {what} is {apart.max():.2g} away from torch's.")
+
+
+def _check_parity(
+    model: SequenceModel, recommender: Recommender, probe: Sequence[Sequence[int]], report: Report
+) -> Parity:
+    """Each probe history alone and in padded batches: embedding, state, scores and order as in torch."""
+    difference = _Difference()
+    nothing = np.zeros((0, 0), dtype=np.int64)
+    for size in (1, 32):
+        for begin in range(0, len(probe), size):
+            item_seq = pad(probe[begin : begin + size])
+            with torch.no_grad():
+                vectors, state = model(torch.from_numpy(item_seq))
+                scores = model.item_table.scores(vectors[:, -1]).numpy()
+            found = recommender.run(item_seq, nothing.reshape(len(item_seq), 0))
+            difference.add("user embedding", found.user_embedding, vectors[:, -1].numpy())
+            for ours, torchs in zip(found.state, state, strict=True):
+                difference.add("state", ours, torchs.numpy())
+            difference.add("scores", found.scores, np.take_along_axis(scores, found.items, axis=1))
+            _check_order(found.items, scores)
+    report(
+        Check(
+            f"parity on {len(probe)} histories, alone and in batches of 32",
+            f"at most {difference.absolute:.1e} from torch in scores, embedding and state",
+        )
+    )
+    report(Check("order of the top k", f"all {recommender.manifest.top_k} places as torch ranks them"))
+    return Parity(len(probe), difference.absolute, difference.relative, TOLERANCE)
+
+
+def _check_order(items: Indices, scores: Floats) -> None:
+    """The graph's items must be torch's, but neighbours closer than the tolerance may change places."""
+    expected, best = ranking.top_k(scores, items.shape[1])
+    reached = np.take_along_axis(scores, items, axis=1)
+    apart = np.abs(reached - best)
+    if not (apart <= TOLERANCE + TOLERANCE * np.abs(best)).all():
+        row, place = np.argwhere(apart > TOLERANCE + TOLERANCE * np.abs(best))[0]
+        raise Failed(
+            "check_failed",
+            f"onnxruntime puts item {items[row, place]} at place {place + 1}, torch puts {expected[row, place]} there.",
+        )
+
+
+def _check_carried(recommender: Recommender, probe: Sequence[Sequence[int]], report: Report) -> None:
+    """A history in two calls, with the state carried between, gives what one call gives."""
+    if not recommender.manifest.state:
+        return
+    difference, cuts = _Difference(), 0
+    nothing = np.zeros((1, 0), dtype=np.int64)
+    for history in [h for h in probe if len(h) > 1][:32]:
+        whole = recommender.run(pad([history]), nothing)
+        for cut in {1, len(history) // 2, len(history) - 1} - {0}:
+            before = recommender.run(pad([history[:cut]]), nothing)
+            after = recommender.run(pad([history[cut:]]), nothing, before.state)
+            difference.add("carried user embedding", after.user_embedding, whole.user_embedding)
+            difference.add("carried scores", after.scores, whole.scores)
+            cuts += 1
+    report(Check("carried state equals whole history", f"{cuts} cuts, at most {difference.absolute:.1e} apart"))

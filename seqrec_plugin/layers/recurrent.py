@@ -1,0 +1,75 @@
+"""Recurrences that an ONNX operator computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqrec_plugin.layers.base import Emitter, Layer, Names, State, array
+
+
+class LSTM(Layer):
+    """Long short-term memory (Hochreiter & Schmidhuber, 1997; forget gate: Gers et al., 2000).
+
+        i, f, o = σ(W·x + U·h + b)    g = tanh(W·x + U·h + b)    c' = f∘c + i∘g    h' = o∘tanh(c')
+
+    The bias is the weight of one more input column that is 1 at real positions and 0 at padding, where the other
+    columns are 0 too. So at padding g = tanh(0) = 0 and a zero state stays exactly zero, in torch and in every
+    runtime, with no mask inside the recurrence.
+
+    Args:
+        input_size: width of the input.
+        hidden_size: width of the output and of both state tensors (h, c).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.state_sizes = (hidden_size, hidden_size)
+        self.cell = nn.LSTM(input_size + 1, hidden_size, bias=False, batch_first=True)
+        weight_ih, weight_hh = self._weights()
+        for gate in weight_ih.data[:, :input_size].split(hidden_size):
+            nn.init.xavier_uniform_(gate)
+        for gate in weight_hh.data.split(hidden_size):
+            nn.init.orthogonal_(gate)
+        bias = weight_ih.data[:, input_size]
+        bias.zero_()
+        # A forget gate that starts open remembers (Jozefowicz et al., 2015).
+        bias[hidden_size : 2 * hidden_size] = 1.0
+
+    def forward(self, x: Tensor, keep: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Layer.forward`."""
+        h, c = (tensor.unsqueeze(0) for tensor in state)
+        y, (h, c) = self.cell(torch.cat([x * keep, keep], dim=-1), (h, c))
+        return y, (h.squeeze(0), c.squeeze(0))
+
+    def emit(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
+        """See `Layer.emit`."""
+
+        def gates(weight: Tensor) -> str:
+            i, f, g, o = np.split(array(weight), 4)  # torch's order; ONNX wants i, o, f, c
+            return graph.constant(np.concatenate([i, o, f, g])[None])
+
+        zero = graph.constant([0])
+        masked = graph.op("Concat", graph.op("Mul", x, keep), keep, axis=2)
+        y, h, c = graph.ops(
+            "LSTM",
+            masked,
+            *map(gates, self._weights()),
+            "",
+            "",
+            graph.op("Unsqueeze", state[0], zero),
+            graph.op("Unsqueeze", state[1], zero),
+            outputs=3,
+            hidden_size=self.hidden_size,
+        )
+        y = graph.op("Squeeze", y, graph.constant([1]))  # [length, directions = 1, batch, hidden]
+        return y, (graph.op("Squeeze", h, zero), graph.op("Squeeze", c, zero))
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        """[4·hidden, input + 1] and [4·hidden, hidden], gates in torch's order i, f, g, o."""
+        weight_ih, weight_hh = self.cell.weight_ih_l0, self.cell.weight_hh_l0
+        assert isinstance(weight_ih, Tensor)
+        assert isinstance(weight_hh, Tensor)
+        return weight_ih, weight_hh

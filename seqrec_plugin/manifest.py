@@ -1,0 +1,130 @@
+"""What a bundle says of itself: `manifest.json`, typed and strict. No disk here."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from seqrec_plugin.errors import BadData
+
+FORMAT_VERSION = 0
+MODEL_FILE = "model.onnx"
+ITEMS_FILE = "items.json"
+GOLDEN_FILE = "golden.json"
+CARD_FILE = "README.md"
+MANIFEST_FILE = "manifest.json"
+
+
+class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One input or output of the graph. A text in `shape` names an axis that moves."""
+
+    name: str
+    dtype: Literal["int64", "float32"]
+    shape: tuple[int | str, ...]
+
+
+class StateTensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One carried tensor: `input` [batch, size] goes in (zeros at the start), `output` comes out."""
+
+    input: str
+    output: str
+    size: int
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file of the bundle: its length in bytes and the sha256 of its content, in lower-case hex."""
+
+    size: int
+    sha256: str
+
+
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the weights come from. No word about any user."""
+
+    model: str
+    config: dict[str, Any]
+    dataset: str
+    data_sha256: str
+    epoch: int
+    seed: int
+    versions: dict[str, str]
+    metrics: dict[str, Any]
+
+
+class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far onnxruntime was from torch when the bundle was written, on scores, embedding and state."""
+
+    histories: int
+    max_absolute: float
+    max_relative: float
+    tolerance: float
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The contract of one bundle; `export/SPEC.md` says what each field means to a caller."""
+
+    format_version: int
+    task: Literal["next_item"]
+    n_items: int
+    max_history: int
+    top_k: int
+    embedding_size: int
+    unknown_items: Literal["dropped"]
+    exclude_seen: bool
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    state: tuple[StateTensor, ...]
+    opset: int
+    ir_version: int
+    files: dict[str, File]
+    provenance: Provenance
+    parity: Parity
+
+
+class _Version(msgspec.Struct):
+    format_version: int
+
+
+def encode(manifest: Manifest) -> bytes:
+    """The bytes of `manifest.json`: readable, keys in a fixed order."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def decode(data: bytes) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises:
+        BadData: `format_unknown` for another format version, `manifest_invalid` for anything else.
+    """
+    try:
+        version = msgspec.json.decode(data, type=_Version).format_version
+    except msgspec.MsgspecError as error:
+        raise BadData("manifest_invalid", f"{MANIFEST_FILE} cannot be read: {error}.") from None
+    if version != FORMAT_VERSION:
+        raise BadData(
+            "format_unknown",
+            f"The bundle has format version {version}; this release reads version {FORMAT_VERSION}.",
+            "Export it again with this release, or install the release that wrote it.",
+        )
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BadData("manifest_invalid", f"{MANIFEST_FILE} is not valid: {error}.") from None
+    _check_sense(manifest)
+    return manifest
+
+
+def _check_sense(manifest: Manifest) -> None:
+    """Numbers that a typed reader cannot judge field by field."""
+    wrong = None
+    if manifest.n_items < 2:
+        wrong = f"n_items is {manifest.n_items}, but a catalogue has at least one item besides the padding row"
+    elif manifest.max_history < 1:
+        wrong = f"max_history is {manifest.max_history}, but must be at least 1"
+    elif not 1 <= manifest.top_k <= manifest.n_items - 1:
+        wrong = f"top_k is {manifest.top_k}, but must lie between 1 and n_items - 1 = {manifest.n_items - 1}"
+    elif any(state.size < 1 for state in manifest.state):
+        wrong = "a state has a size below 1"
+    if wrong:
+        raise BadData("manifest_invalid", f"{MANIFEST_FILE} makes no sense: {wrong}.")

@@ -1,0 +1,1 @@
+"""One sequence model a file; `seqrec_plugin.registry` finds them by name."""

@@ -1,0 +1,57 @@
+"""A model's options: type, default, range and one sentence each, and no unknown key."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_type_hints
+
+from seqrec_plugin.errors import WrongUsage, nearest
+
+C = TypeVar("C")
+
+
+def option(default: Any, meaning: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """A field of a model's config.
+
+    Args:
+        default: its value where the user gives none.
+        meaning: one sentence for people.
+        low, high: the least and the greatest valid number, both inclusive.
+    """
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "low": low, "high": high})
+
+
+def build(config: type[C], values: Mapping[str, Any]) -> C:
+    """Make a config from plain values.
+
+    Args:
+        config: a frozen dataclass whose fields are made by `option`.
+        values: option name → value; integers are taken where a float is wanted.
+
+    Raises:
+        WrongUsage: `unknown_key` with the nearest name, or `bad_value`.
+    """
+    fields = {f.name: f for f in dataclasses.fields(config)}  # type: ignore[arg-type]
+    types = get_type_hints(config)
+    for name, value in values.items():
+        if name not in fields:
+            raise WrongUsage("unknown_key", f"There is no option {name!r}.", nearest(name, fields))
+        _check(name, value, types[name], fields[name].metadata)
+    return config(**values)
+
+
+def values_of(config: Any) -> dict[str, Any]:
+    """The options of a config as plain values."""
+    return dataclasses.asdict(config)
+
+
+def _check(name: str, value: Any, wanted: type, metadata: Mapping[str, Any]) -> None:
+    fits = type(value) is wanted or (wanted is float and type(value) is int)
+    if not fits:
+        raise WrongUsage("bad_value", f"{name} is {value!r}, but must be of type {wanted.__name__}.")
+    low, high = metadata["low"], metadata["high"]
+    # Written so that NaN, which compares with nothing, is refused too.
+    if not ((low is None or value >= low) and (high is None or value <= high)):
+        bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+        raise WrongUsage("bad_value", f"{name} is {value!r}, but must be {bounds}.")

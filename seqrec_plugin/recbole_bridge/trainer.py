@@ -1,0 +1,297 @@
+"""RecBole's trainer with checkpoints that load safely, masked ranks beside RecBole's metrics, and exact resumption."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import random
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from recbole.trainer import Trainer
+from torch.nn.utils import clip_grad_norm_
+
+from seqrec_plugin import metrics, ranking
+from seqrec_plugin.errors import BadData, Failed
+from seqrec_plugin.recbole_bridge.config import training_options
+from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
+from seqrec_plugin.windows import batches, fill, windows
+
+
+class Reporter(Protocol):
+    """Who is told how the training goes."""
+
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        """Epoch `epoch` (from 0) begins and will have so many batches."""
+
+    def batch_ends(self) -> None:
+        """One more batch is done."""
+
+    def epoch_ends(self, record: dict[str, Any]) -> None:
+        """An epoch was trained and validated; the record is its line of `curve.jsonl`."""
+
+
+class BaselineTrainer(Trainer):  # type: ignore[misc]
+    """For RecBole's own models, and the base of ours.
+
+    `seqrec` sets the attributes below after construction; in a plain `run_recbole` they stay as they are.
+
+    Attributes:
+        select_masked: choose the best epoch by the masked `valid_metric` instead of RecBole's unmasked one.
+        last_file: where everything is saved at the start of each epoch, for `resume`; None for nowhere.
+        reporter: told of the progress; None for nobody.
+        ranks: what the last `evaluate` found: `row` (event number), `masked` and `unmasked` rank of each target.
+    """
+
+    select_masked = False
+    last_file: Path | None = None
+    reporter: Reporter | None = None
+
+    def __init__(self, config: Any, model: Any) -> None:
+        super().__init__(config, model)
+        self.ranks: dict[str, npt.NDArray[np.int64]] = {}
+        self._collected: list[tuple[npt.NDArray[np.int64], ...]] = []
+        self._sequences: Sequences | None = None
+        self._random: dict[str, Any] | None = None
+
+    # Evaluation: RecBole's own, and the ranks of each target with and without the history.
+
+    def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
+        """See RecBole; afterwards `ranks` holds each row's."""
+        self._sequences = getattr(eval_data.dataset, "sequences", None) if eval_data else None
+        self._collected = []
+        result = super().evaluate(eval_data, *args, **kwargs)
+        if self._collected:
+            row, masked, unmasked = (np.concatenate(part) for part in zip(*self._collected, strict=True))
+            self.ranks = {"row": row, "masked": masked, "unmasked": unmasked}
+        return result
+
+    def _full_sort_batch_eval(self, batched_data: Any) -> Any:
+        interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batched_data)
+        if self._sequences is not None and ROW in interaction:
+            rows = interaction[ROW].numpy()
+            targets = positive_i.cpu().numpy()
+            found = scores.float().cpu().numpy()
+            start = self._sequences.start_of(rows)
+            count = rows - start
+            owner = np.repeat(np.arange(len(rows)), count)
+            event = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count) + start[owner]
+            masked = ranking.mask_histories(found, owner, self._sequences.items[event], targets)
+            self._collected.append((rows, ranking.ranks(masked, targets), ranking.ranks(found, targets)))
+        return interaction, scores, positive_u, positive_i
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
+        score, result = super()._valid_epoch(valid_data, show_progress=show_progress)
+        if self.select_masked:
+            score = float(metrics.per_row(self.config["valid_metric"], self.ranks["masked"]).mean())
+        return score, result
+
+    # Checkpoints that torch's safe loader reads.
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        """RecBole's content in pickle protocol 2, without classes and numpy scalars, written beside and renamed.
+
+        RecBole writes protocol 4, which torch's safe loader refuses, so that `evaluate`, `resume_checkpoint` and
+        `load_data_and_model` fail on its own files with torch ≥ 2.6.
+        """
+        if not self.config["single_spec"] and self.config["local_rank"] != 0:
+            return
+        file = kwargs.pop("saved_model_file", self.saved_model_file)
+        config = copy.copy(self.config)
+        config.__dict__.pop("model_class", None)
+        config.__dict__.pop("yaml_loader", None)
+        save(
+            Path(file),
+            {
+                "config": config,
+                "epoch": epoch,
+                "cur_step": self.cur_step,
+                "best_valid_score": float(self.best_valid_score),
+                "state_dict": self.model.state_dict(),
+                "other_parameter": self.model.other_parameter(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+        )
+        if verbose:
+            self.logger.info(f"Saving current: {file}")
+
+    # Resumption, to the bit: everything that training depends on is saved at the start of each epoch.
+
+    def resume(self, file: Path) -> None:
+        """Continue from a `last_file`, as if there had been no interruption. Call it before `fit`.
+
+        Raises:
+            BadData: `run_invalid` where the file cannot be read, or holds more than plain values.
+            Failed: `training_failed` where it does not fit this model.
+        """
+        try:
+            last = torch.load(file, map_location=self.device, weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            hint = "Start the run anew with --force."
+            raise BadData("run_invalid", f"{file} cannot be read: {reason}", hint) from None
+        try:
+            self.model.load_state_dict(last["model"])
+            self.optimizer.load_state_dict(last["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise Failed("training_failed", f"{file.name} does not fit this model: {error}.") from None
+        self.model.load_other_parameter(last["other_parameter"])
+        self.start_epoch, self.cur_step = last["epoch"], last["cur_step"]
+        self.best_valid_score, self.best_valid_result = last["best_valid_score"], last["best_valid_result"]
+        self.train_loss_dict = last["train_loss_dict"]
+        self._random = last["random"]
+
+    def fit(self, train_data: Any, *args: Any, **kwargs: Any) -> Any:
+        """See RecBole."""
+        if self._random is not None:
+            _set_random(self._random, train_data.generator)
+        return super().fit(train_data, *args, **kwargs)
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        self._save_last(train_data, epoch_idx)
+        if self.reporter is None:
+            return self._learn(train_data, epoch_idx, *args, **kwargs)
+        self.reporter.epoch_begins(epoch_idx, self._batches_of(train_data))
+        return self._learn(_Watched(train_data, self.reporter), epoch_idx, *args, **kwargs)
+
+    def _learn(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        return super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
+
+    def _batches_of(self, train_data: Any) -> int:
+        return len(train_data)
+
+    def _save_last(self, train_data: Any, epoch: int) -> None:
+        if self.last_file is None:
+            return
+        result = self.best_valid_result
+        save(
+            self.last_file,
+            {
+                "epoch": epoch,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "other_parameter": self.model.other_parameter(),
+                "cur_step": self.cur_step,
+                "best_valid_score": float(self.best_valid_score),
+                "best_valid_result": None if result is None else {k: float(v) for k, v in result.items()},
+                "train_loss_dict": {k: float(v) for k, v in self.train_loss_dict.items()},
+                "random": _get_random(train_data.generator),
+            },
+        )
+
+
+class SequenceTrainer(BaselineTrainer):
+    """For our models: every position of every window learns, in batches of like lengths.
+
+    `train_batch_size` counts positions here (RecBole's rows are one position each).
+    """
+
+    def __init__(self, config: Any, model: Any) -> None:
+        super().__init__(config, model)
+        self._windows: Any = None
+
+    def _batches_of(self, train_data: Any) -> int:
+        self._cut(train_data)
+        lengths = self._windows[0].lengths
+        return len(batches(lengths, self.config["train_batch_size"], np.random.default_rng(0)))
+
+    def _cut(self, train_data: Any) -> None:
+        """Make the windows of the training events, once."""
+        if self._windows is not None:
+            return
+        dataset = train_data.dataset
+        sequences = dataset.sequences
+        is_target = np.zeros(len(sequences.items), dtype=bool)
+        is_target[dataset.inter_feat[ROW].numpy()] = True
+        # The newcomer's target: the first event of each user who has training rows, and of those who have nothing else.
+        starts, ends = sequences.offsets[:-1], sequences.offsets[1:]
+        seconds = np.minimum(starts + 1, len(is_target) - 1)
+        is_target[starts] = is_target[seconds] | (ends - starts == 1)
+        length = self.config["MAX_ITEM_LIST_LENGTH"]
+        stride = training_options(self.config.final_config_dict).window_stride or length
+        self._windows = windows(sequences.offsets, is_target, length, stride), sequences.items, is_target
+
+    def _learn(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> float:
+        """One pass over all windows; returns the mean loss of a target."""
+        self.model.train()
+        self._cut(train_data)
+        cut, items, is_target = self._windows
+        seed = int(torch.randint(2**62, (), generator=train_data.generator))
+        total, count = 0.0, 0
+        for chosen in batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed)):
+            item_seq, targets = (torch.from_numpy(a).to(self.device) for a in fill(cut[chosen], items, is_target))
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.model.network.loss(item_seq, targets)
+            self._check_nan(loss)
+            loss.backward()
+            if self.clip_grad_norm:
+                clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
+            self.optimizer.step()
+            n = int((targets > 0).sum())
+            total, count = total + loss.item() * n, count + n
+            if self.reporter is not None:
+                self.reporter.batch_ends()
+        return total / max(1, count)
+
+    def _check_nan(self, loss: Any) -> None:
+        if not torch.isfinite(loss):
+            raise Failed(
+                "training_failed",
+                f"The training loss became {loss.item()}.",
+                "Lower learning_rate, or set clip_grad_norm: {max_norm: 1.0}.",
+            )
+
+
+class _Watched:
+    """A data loader that reports each batch; everything else is the loader's own."""
+
+    def __init__(self, loader: Any, reporter: Reporter) -> None:
+        self._loader, self._reporter = loader, reporter
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Any:
+        for batch in self._loader:
+            yield batch
+            self._reporter.batch_ends()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+def save(file: Path, content: dict[str, Any]) -> None:
+    """`torch.save` in the one pickle protocol that the safe loader reads, written beside and renamed."""
+    beside = file.with_name(f".{file.name}.part")
+    torch.save(content, beside, pickle_protocol=2)
+    os.replace(beside, file)
+
+
+def _get_random(generator: torch.Generator) -> dict[str, Any]:
+    """The state of every random generator, as plain values and tensors."""
+    name, keys, position, has_gauss, gauss = cast(tuple[str, Any, int, int, float], np.random.get_state())
+    version, words, next_gauss = random.getstate()
+    state = {
+        "torch": torch.get_rng_state(),
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss],
+        "python": [version, list(words), next_gauss],
+        "loader": generator.get_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def _set_random(state: dict[str, Any], generator: torch.Generator) -> None:
+    torch.set_rng_state(state["torch"].cpu())
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))
+    version, words, next_gauss = state["python"]
+    random.setstate((version, tuple(words), next_gauss))
+    generator.set_state(state["loader"].cpu())
+    if "cuda" in state:
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])

@@ -1,0 +1,300 @@
+"""Configuration → RecBole run → run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seqrec_plugin import atomic, checkpoint
+from seqrec_plugin.checkpoint import RunFolder, RunInfo, Split
+from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
+from seqrec_plugin.recbole_bridge import config as bridge_config
+from seqrec_plugin.recbole_bridge.config import Resolved
+from seqrec_plugin.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer, Reporter
+
+#: Where fewer targets than this repeat an earlier item of their user, serving leaves out what was seen.
+RARE_REPEATS = 0.05
+
+#: Real histories kept for the parity check of an export.
+PROBES = 256
+
+
+def train(
+    resolved: Resolved, output: Path, reporter: Reporter, *, resume: bool = False, force: bool = False
+) -> RunFolder:
+    """Train a model and leave a run folder.
+
+    Args:
+        resolved: the effective configuration.
+        output: the run folder, made here.
+        reporter: told of the progress.
+        resume: go on with an interrupted run in `output`, to the same result as an uninterrupted one.
+        force: replace a run that is in `output` already.
+
+    Raises:
+        SeqrecError: the data, the configuration or the training is wrong; see the codes.
+    """
+    data_sha256 = _find_data(resolved)
+    run = RunFolder.create(output, force, resume)
+    if resume:
+        _check_same(run, resolved)
+    if run.finished:
+        return run
+    run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
+    threads = _set_threads(resolved.values["threads"])
+    started = time.monotonic()
+    with _contained(run):
+        trainer, dataset, parts = _build(resolved, run)
+        curve = _Curve(run, trainer, reporter, resume)
+        trainer.reporter = curve
+        if resume and (run.path / checkpoint.LAST_FILE).is_file():
+            trainer.resume(run.path / checkpoint.LAST_FILE)
+        trainer.fit(parts[0], parts[1], verbose=True, saved=True, show_progress=False, callback_fn=curve.validated)
+        split = _split(dataset, parts)
+        results = {"valid": _evaluate(trainer, parts[1], True), "test": _evaluate(trainer, parts[2], False)}
+
+    config = trainer.config
+    info = RunInfo(
+        format_version=checkpoint.FORMAT_VERSION,
+        model=resolved.model,
+        ours=resolved.ours,
+        model_config=dataclasses.asdict(trainer.model.network.config) if resolved.ours else {},
+        dataset=resolved.dataset,
+        data_sha256=data_sha256,
+        n_items=int(dataset.item_num),
+        max_history=int(config["MAX_ITEM_LIST_LENGTH"]),
+        exclude_seen=_share_of_repeats(split) < RARE_REPEATS,
+        seed=int(config["seed"]),
+        epoch=curve.best_epoch,
+        order="exact time, ties in file order" if config["exact_time"] else "RecBole's (time as float32)",
+        threads=threads,
+        seconds=round(time.monotonic() - started, 2),
+        versions=versions(),
+    )
+    weights = trainer.model.network if resolved.ours else trainer.model
+    run.save_weights(weights.state_dict())
+    run.write(checkpoint.VOCABULARY_FILE, _vocabulary(dataset, resolved).encode())
+    run.save_split(split)
+    run.save_lines(checkpoint.PROBE_FILE, _probe(split, info.seed))
+    run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
+    run.save_json(checkpoint.RUN_FILE, info)  # last: with it the run is finished
+    (run.path / checkpoint.LAST_FILE).unlink(missing_ok=True)
+    return run
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result depends on."""
+    from importlib.metadata import version
+
+    names = ("seqrec-plugin", "recbole", "torch", "numpy", "pandas")
+    return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
+
+
+def data_file(resolved: Resolved) -> Path:
+    """The `.inter` file of a configuration; ml-100k is the one in RecBole's wheel."""
+    name = resolved.dataset
+    if name == "ml-100k":
+        return bridge_config._recbole_folder() / "dataset_example" / name / f"{name}.inter"
+    return Path(str(resolved.values["data_path"])) / name / f"{name}.inter"
+
+
+def _find_data(resolved: Resolved) -> str:
+    """Check that the events are there before anything slow starts; returns the file's sha256."""
+    file = data_file(resolved)
+    if not file.is_file():
+        raise BadData(
+            "dataset_missing",
+            f"The data set {resolved.dataset!r} has no file {file}.",
+            "Set data_path to the folder that holds the data set's folder.",
+        )
+    if file.stat().st_size == 0:
+        raise BadData("dataset_empty", f"{file} is empty.")
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _check_same(run: RunFolder, resolved: Resolved) -> None:
+    """A resumed run must be the same run."""
+    before = bridge_config.read_yaml(run.path / checkpoint.CONFIG_FILE)
+    now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
+    changed = [key for key in now if key not in before or before[key] != now[key]]
+    if changed:
+        raise Failed(
+            "training_failed",
+            f"{run.path} was started with other values of {', '.join(sorted(changed))}.",
+            "Resume with the same configuration, or start a new run.",
+        )
+
+
+def _set_threads(wanted: int) -> int:
+    """Set torch's threads, never more than the cores this process may use; 0 means all of these.
+
+    One is the default: on two shared cores a second thread made an epoch of small models slower, not faster.
+    """
+    import torch
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(wanted or allowed, allowed)
+    torch.set_num_threads(threads)
+    return threads
+
+
+@contextlib.contextmanager
+def _contained(run: RunFolder) -> Iterator[None]:
+    """Keep RecBole's log and tensorboard in the run's folder, and the process's arguments out of RecBole."""
+    import recbole.trainer.trainer as recbole_trainer
+    from torch.utils.tensorboard import SummaryWriter
+
+    board = SummaryWriter(str(run.path / checkpoint.RECBOLE_FOLDER / "log_tensorboard"))
+    handler = logging.FileHandler(run.path / checkpoint.LOG_FILE, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root, own_board = logging.getLogger(), recbole_trainer.get_tensorboard
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    recbole_trainer.get_tensorboard = lambda logger: board
+    try:
+        yield
+    finally:
+        recbole_trainer.get_tensorboard = own_board
+        root.removeHandler(handler)
+        root.setLevel(level)
+        handler.close()
+        board.close()
+
+
+def _build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any]:
+    """RecBole's config, data, model and trainer, made by its own functions."""
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    config = bridge_config.recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
+    init_seed(config["seed"], config["reproducibility"])
+    try:
+        dataset = create_dataset(config)
+        logging.getLogger().info(dataset)
+        parts = data_preparation(config, dataset)
+    except SeqrecError:
+        raise
+    except ValueError as error:
+        raise BadData("dataset_invalid", f"RecBole cannot read {resolved.dataset!r}: {error}.") from None
+    if len(parts[1].dataset) == 0 or len(parts[2].dataset) == 0:
+        raise BadData(
+            "dataset_too_short",
+            f"No user of {resolved.dataset!r} has enough events for validation and test "
+            f"({dataset.inter_num} training rows).",
+            "Leave-one-out needs users with four events or more.",
+        )
+    longest = max(config["topk"])
+    if longest >= dataset.item_num:
+        raise WrongUsage(
+            "bad_value",
+            f"topk asks for {longest} items, but {resolved.dataset!r} has only {dataset.item_num - 1}.",
+            "Set topk: [1], or bring more items.",
+        )
+    init_seed(config["seed"], config["reproducibility"])
+    model = get_model(config["model"])(config, dataset).to(config["device"])
+    logging.getLogger().info(model)
+    trainer: BaselineTrainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.saved_model_file = str(run.path / checkpoint.RECBOLE_FOLDER / f"{resolved.model}.pth")
+    trainer.select_masked = True
+    trainer.last_file = run.path / checkpoint.LAST_FILE
+    return trainer, dataset, parts
+
+
+class _Curve:
+    """Writes `curve.jsonl` as the epochs go by, and passes the progress on."""
+
+    def __init__(self, run: RunFolder, trainer: BaselineTrainer, reporter: Reporter, resume: bool) -> None:
+        self._run, self._trainer, self._reporter = run, trainer, reporter
+        self._records = run.curve() if resume else []
+        self._began = 0.0
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (from 0) whose weights are kept; of equal ones the latest, as RecBole's early stopping has it."""
+        best: int = max(self._records, key=lambda record: (record["score"], record["epoch"]))["epoch"]
+        return best
+
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        """See `Reporter`."""
+        self._records = [record for record in self._records if record["epoch"] < epoch]
+        self._began = time.monotonic()
+        self._reporter.epoch_begins(epoch, batches)
+
+    def batch_ends(self) -> None:
+        """See `Reporter`."""
+        self._reporter.batch_ends()
+
+    def epoch_ends(self, record: dict[str, Any]) -> None:
+        """See `Reporter`."""
+        self._reporter.epoch_ends(record)
+
+    def validated(self, epoch: int, score: float) -> None:
+        """RecBole calls this after each validation."""
+        from seqrec_plugin.evaluating import summarise_ranks
+
+        loss = self._trainer.train_loss_dict[epoch]
+        record = {
+            "epoch": epoch,
+            "loss": float(loss),
+            "score": float(score),
+            "metric": self._trainer.config["valid_metric"],
+            "valid": summarise_ranks(self._trainer.ranks),
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+        self._records.append(record)
+        self._run.save_lines(checkpoint.CURVE_FILE, self._records)
+        self.epoch_ends(record)
+
+
+def _evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str, dict[str, float]]:
+    """Our masked and unmasked numbers, and RecBole's own."""
+    from seqrec_plugin.evaluating import summarise_ranks
+
+    result = trainer.evaluate(data, load_best_model=load_best, show_progress=False)
+    return {**summarise_ranks(trainer.ranks), "recbole": {name: float(value) for name, value in result.items()}}
+
+
+def _split(dataset: Any, parts: Any) -> Split:
+    from seqrec_plugin.recbole_bridge.dataset import ROW
+
+    sequences = dataset.sequences
+    train, valid, test = (np.sort(part.dataset.inter_feat[ROW].numpy()) for part in parts)
+    return Split(sequences.items, sequences.offsets, train, valid, test)
+
+
+def _share_of_repeats(split: Split) -> float:
+    """How many of the training targets repeat an earlier item of their user."""
+    user = np.searchsorted(split.offsets, np.arange(len(split.items)), side="right")
+    pair = user * (split.items.max() + 1) + split.items
+    first = np.zeros(len(pair), dtype=bool)
+    first[np.unique(pair, return_index=True)[1]] = True
+    return float(1 - first[split.train].mean())
+
+
+def _probe(split: Split, seed: int) -> list[list[int]]:
+    """Some users' whole histories, drawn by seed."""
+    users = np.random.default_rng(seed).permutation(len(split.offsets) - 1)[:PROBES]
+    histories: list[npt.NDArray[np.int64]] = [split.items[split.offsets[u] : split.offsets[u + 1]] for u in users]
+    return [history.tolist() for history in histories]
+
+
+def _vocabulary(dataset: Any, resolved: Resolved) -> Vocabulary:
+    tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field][1:]]
+    titles = atomic.titles(data_file(resolved).with_suffix(".item"), item_field=dataset.iid_field)
+    return Vocabulary(tokens, [titles.get(token) for token in tokens] if titles else None)

@@ -1,0 +1,124 @@
+"""All-position training rows: windows of a user's sequence in which every position predicts the next item.
+
+RecBole's sequential models see one prefix per training row and predict its last item. A window holds up to
+`length` inputs and predicts after each of them, so one pass over a user's history gives every target once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows over the concatenated events of all users.
+
+    Window w reads the events `start[w]` … `stop[w]` − 1 and predicts, after each, the next event; the targets from
+    event `first_target[w]` on are its own (earlier ones belong to the window before it). Where `newcomer[w]` is set
+    the window begins with one more input, id 0, whose target is event `start[w]`, the user's first.
+    """
+
+    start: Array
+    stop: Array
+    first_target: Array
+    newcomer: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @property
+    def lengths(self) -> Array:
+        """int64 [n]: inputs of each window, the newcomer's id 0 included."""
+        return self.stop - self.start + self.newcomer
+
+    def __getitem__(self, index: Array) -> Windows:
+        return Windows(self.start[index], self.stop[index], self.first_target[index], self.newcomer[index])
+
+
+def windows(offsets: Array, is_target: npt.NDArray[np.bool_], length: int, stride: int) -> Windows:
+    """Cut users' sequences into windows so that each target is learned from exactly once.
+
+    The windows of a user start every `stride` events; the first has all its targets, a later one those with more
+    than length − stride items of context. So stride = length gives the fewest windows, and a smaller stride gives
+    each target more context at the price of reading events again.
+
+    Args:
+        offsets: int64 [users + 1]; user u's events are offsets[u] … offsets[u + 1] − 1, in order of time.
+        is_target: bool [events]; which events are to be predicted. A user's first event is one for the newcomer.
+        length: most inputs of a window, ≥ 1.
+        stride: 1 ≤ stride ≤ length.
+
+    Returns:
+        the windows, by user and time; those that would have no target are left out.
+    """
+    begin, end = offsets[:-1], offsets[1:]
+    events = np.arange(len(is_target))
+    user = np.repeat(np.arange(len(begin)), end - begin)
+    # One past each user's last target: nothing later is read as an input.
+    last = begin.copy()
+    np.maximum.at(last, user[is_target], events[is_target] + 1)
+
+    reach = last - begin  # events up to the last target
+    # Window j predicts the relative positions up to j·stride + length, so the first with all of them is the last.
+    count = np.where(reach > 0, 1 + np.maximum(0, -(-(reach - 1 - length) // stride)), 0)
+    owner = np.repeat(np.arange(len(begin)), count)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
+    start = begin[owner] + number * stride
+    stop = np.minimum(start + length, np.maximum(last[owner] - 1, start))
+    newcomer = (number == 0) & is_target[np.minimum(start, len(is_target) - 1)]
+    first_target = np.where(number == 0, start + ~newcomer, start - stride + length + 1)
+
+    targets_before = np.concatenate([[0], np.cumsum(is_target)])
+    own = targets_before[stop + 1] - targets_before[np.minimum(first_target, stop + 1)]
+    useful = own > 0
+    return Windows(start[useful], stop[useful], first_target[useful], newcomer[useful])
+
+
+def batches(lengths: Array, positions: int, random: np.random.Generator) -> list[Array]:
+    """Group windows of like lengths so that each batch has about as many positions, padding included.
+
+    Args:
+        lengths: int64 [n], the inputs of each window.
+        positions: most positions of a batch (a batch has at least one window).
+        random: shuffles the windows of equal length, and the batches.
+
+    Returns:
+        int64 arrays of window numbers; each window is in exactly one.
+    """
+    shuffled = random.permutation(len(lengths))
+    order = shuffled[np.argsort(-lengths[shuffled], kind="stable")]
+    groups, at = [], 0
+    while at < len(order):
+        rows = max(1, positions // int(lengths[order[at]]))  # the longest comes first
+        groups.append(order[at : at + rows])
+        at += rows
+    return [groups[i] for i in random.permutation(len(groups))]
+
+
+def fill(
+    chosen: Windows, items: npt.NDArray[np.int64], is_target: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The input and target arrays of some windows.
+
+    Args:
+        chosen: the windows of one batch.
+        items: int64 [events], the item of each event.
+        is_target: bool [events], as given to `windows`.
+
+    Returns:
+        item_seq int64 [batch, length], padded with 0 on the left; targets int64 [batch, length], 0 where a
+        position has nothing to learn.
+    """
+    lengths = chosen.lengths
+    position = np.arange(lengths.max()) - (lengths.max() - lengths)[:, None]
+    event = chosen.start[:, None] + position - chosen.newcomer[:, None]
+    read = (position >= 0) & (event >= chosen.start[:, None])
+    event_read = np.where(read, event, 0)
+    event_next = np.where(position >= 0, event + 1, 0)
+    learn = (position >= 0) & (event_next >= chosen.first_target[:, None]) & is_target[event_next]
+    return np.where(read, items[event_read], 0), np.where(learn, items[event_next], 0)

@@ -1,0 +1,112 @@
+"""Small real things that many tests use: a data set, a trained run, a bundle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: two cores are shared by the workers
+
+#: Ids that files and programs like to change: they must come through byte for byte.
+AWKWARD = ["007", "NA", "苹果", 'a "b"', "null", "1e5", "True", "1.0", " lead", "ünï"]
+
+
+def write_dataset(folder: Path, name: str, rows: list[tuple[str, str, str]]) -> Path:
+    """Write an atomic `.inter` file of (user, item, time); returns the folder that `data_path` names."""
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    lines = ["user_id:token\titem_id:token\ttimestamp:float", *("\t".join(row) for row in rows)]
+    (folder / name / f"{name}.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def random_rows(users: int = 60, items: int = 40, seed: int = 0) -> list[tuple[str, str, str]]:
+    """Events of users who walk through the catalogue, seconds apart at today's epoch, in shuffled file order."""
+    random = np.random.default_rng(seed)
+    tokens = [*AWKWARD, *(f"i{n}" for n in range(items - len(AWKWARD)))]
+    rows = []
+    for user in range(users):
+        at, place = 1_700_000_000 + int(random.integers(10_000)), int(random.integers(items))
+        for _ in range(int(random.integers(4, 20))):
+            rows.append((f"u{user}", tokens[place], str(at)))
+            at += int(random.integers(1, 9))
+            place = (place + int(random.integers(1, 4))) % items
+    return [rows[i] for i in random.permutation(len(rows))]
+
+
+@pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `data_path` with the data set `shop`, titles included."""
+    folder = write_dataset(tmp_path_factory.mktemp("data"), "shop", random_rows())
+    titles = "".join(f"{token}\tThe {token}\n" for token in AWKWARD)
+    (folder / "shop" / "shop.item").write_text("item_id:token\ttitle:token_seq\n" + titles, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recipe(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration that trains on `shop` in a second."""
+    path = tmp_path_factory.mktemp("recipe") / "shop.yaml"
+    path.write_text(
+        f"model: LSTM4Rec\ndataset: shop\ndata_path: {shop}\nembedding_size: 8\nhidden_size: 8\nnum_layers: 1\n"
+        "feed_forward_size: 16\ndropout_prob: 0.1\nepochs: 3\nlearning_rate: 0.01\ntrain_batch_size: 128\n"
+        "MAX_ITEM_LIST_LENGTH: 8\nthreads: 1\n"
+    )
+    return path
+
+
+class Silent:
+    """A reporter that tells nobody."""
+
+    def epoch_begins(self, epoch, batches):
+        pass
+
+    def batch_ends(self):
+        pass
+
+    def epoch_ends(self, record):
+        pass
+
+
+@pytest.fixture(scope="session")
+def finished_run(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder of LSTM4Rec on `shop`. Do not change it: copy it."""
+    from seqrec_plugin.recbole_bridge.config import resolve
+    from seqrec_plugin.training import train
+
+    path = tmp_path_factory.mktemp("runs") / "shop"
+    train(resolve(recipe), path, Silent())
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of an untrained model: 40 items, max_history 8, top_k 20, seen items excluded. Copy it to change it."""
+    import torch
+
+    from seqrec_plugin.exporting import write_bundle
+    from seqrec_plugin.manifest import Provenance
+    from seqrec_plugin.models.lstm4rec import LSTM4Rec, LSTM4RecConfig
+    from seqrec_plugin.vocabulary import Vocabulary
+
+    tokens = [*AWKWARD, *(f"i{n}" for n in range(40 - len(AWKWARD)))]
+    titles = [f"The {token}" for token in tokens[:-1]] + [None]
+    torch.manual_seed(0)
+    config = LSTM4RecConfig(embedding_size=8, hidden_size=8)
+    model = LSTM4Rec(config, n_items=41)
+    with torch.no_grad():
+        for weight in model.parameters():  # an untrained model scores nearly all items alike
+            weight.add_(torch.randn_like(weight) * 0.3)
+    path = tmp_path_factory.mktemp("bundles") / "tiny"
+    write_bundle(
+        path,
+        model.eval(),
+        Vocabulary(tokens, titles),
+        max_history=8,
+        exclude_seen=True,
+        provenance=Provenance("LSTM4Rec", {"embedding_size": 8}, "tiny", "0" * 64, 0, 0, {}, {}),
+        top_k=20,
+    )
+    return path

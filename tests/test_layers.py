@@ -1,0 +1,66 @@
+"""Every layer keeps the contract."""
+
+import pytest
+import torch
+
+from seqrec_plugin.layers import LSTM, Dropout, FeedForward, Gelu, Layer, LayerNorm, Linear, Residual, Stack
+from seqrec_plugin.testing import LayerContract
+
+WIDTH = LayerContract.width
+
+EXAMPLES = {
+    LSTM: lambda: LSTM(WIDTH, 5),
+    Linear: lambda: Linear(WIDTH, 4),
+    Gelu: Gelu,
+    LayerNorm: lambda: LayerNorm(WIDTH),
+    Dropout: lambda: Dropout(0.5),
+    FeedForward: lambda: FeedForward(WIDTH, 11, 0.5),
+    Residual: lambda: Residual(LSTM(WIDTH, WIDTH), WIDTH, 0.5),
+    Stack: lambda: Stack([LSTM(WIDTH, 5), Linear(5, 4), LSTM(4, 3)]),
+}
+
+
+def _subclasses(base: type) -> set[type]:
+    return {c for child in base.__subclasses__() for c in {child, *_subclasses(child)}}
+
+
+def test_every_layer_has_an_example_here():
+    ours = {c for c in _subclasses(Layer) if c.__module__.startswith("seqrec_plugin.")}
+    assert ours == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)
+class TestLayer(LayerContract):
+    @pytest.fixture(autouse=True)
+    def _kind(self, kind):
+        self.kind = kind
+
+    def build(self):
+        return EXAMPLES[self.kind]()
+
+
+def test_lstm_is_torchs_lstm_with_biases():
+    """The bias as an input column is the ordinary LSTM, whose two biases only ever act as their sum."""
+    ours, theirs = LSTM(4, 3), torch.nn.LSTM(4, 3, batch_first=True)
+    with torch.no_grad():
+        theirs.weight_ih_l0.copy_(ours.cell.weight_ih_l0[:, :4])
+        theirs.bias_ih_l0.copy_(ours.cell.weight_ih_l0[:, 4])
+        theirs.bias_hh_l0.zero_()
+        theirs.weight_hh_l0.copy_(ours.cell.weight_hh_l0)
+    x = torch.randn(2, 9, 4)
+    y, (h, c) = ours(x, torch.ones(2, 9, 1), ours.zero_state(2, x))
+    expected, (eh, ec) = theirs(x)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close((h, c), (eh[0], ec[0]))
+
+
+def test_two_thousand_steps_stay_as_near_to_float64_as_torchs_own():
+    torch.manual_seed(0)
+    layer = LSTM(WIDTH, 8)
+    x = torch.randn(1, 2000, WIDTH)
+    keep = torch.ones(1, 2000, 1)
+    with torch.no_grad():
+        single, _ = layer(x, keep, layer.zero_state(1, x))
+        double, _ = layer.double()(x.double(), keep.double(), layer.zero_state(1, x.double()))
+    assert torch.isfinite(single).all()
+    assert (single - double).abs().max() < 1e-5

@@ -1,0 +1,314 @@
+"""From a configuration to a run folder: what is in it, what may not happen, and how an interrupted run goes on."""
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from seqrec_plugin import checkpoint, evaluating
+from seqrec_plugin.checkpoint import RunFolder
+from seqrec_plugin.errors import BadData, Failed, WrongUsage
+from seqrec_plugin.recbole_bridge.config import read_yaml, resolve
+from seqrec_plugin.training import train
+from tests.conftest import AWKWARD, Silent, write_dataset
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+
+def _weights(path):
+    return (path / checkpoint.WEIGHTS_FILE).read_bytes()
+
+
+def _curve(path):
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in RunFolder(path).curve()]
+
+
+def test_a_run_is_readable_without_recbole_and_pickle(finished_run):
+    code = """
+import sys
+from pathlib import Path
+from seqrec_plugin.checkpoint import RunFolder
+run = RunFolder.open(Path(sys.argv[1]))
+assert run.info.model == "LSTM4Rec"
+assert run.weights() and len(run.split().items) and run.probe() and run.metrics() and run.curve()
+assert "recbole" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, str(finished_run)], check=True)
+
+
+def test_ids_and_titles_are_in_the_run_as_they_were_in_the_file(finished_run):
+    vocabulary = RunFolder.open(finished_run).vocabulary()
+    assert set(AWKWARD) <= set(vocabulary.tokens)
+    assert vocabulary.title(vocabulary.index("苹果")) == "The 苹果"
+
+
+def test_the_best_epoch_is_kept_and_evaluates_to_the_same_numbers(finished_run):
+    run = RunFolder.open(finished_run)
+    best = max(run.curve(), key=lambda record: (record["score"], record["epoch"]))
+    assert run.info.epoch == best["epoch"]
+    assert run.metrics()["valid"]["masked"] == best["valid"]["masked"]
+    found = evaluating.evaluate_run(run)
+    for part in ("valid", "test"):
+        for kind in ("masked", "unmasked"):
+            assert found[part][kind] == run.metrics()[part][kind]
+
+
+def test_recboles_own_number_is_the_unmasked_one(finished_run):
+    for part in ("valid", "test"):
+        metrics = RunFolder.open(finished_run).metrics()[part]
+        assert metrics["recbole"]["ndcg@10"] == pytest.approx(metrics["unmasked"]["NDCG@10"], abs=6e-5)
+        assert metrics["recbole"]["hit@10"] == pytest.approx(metrics["unmasked"]["HR@10"], abs=6e-5)
+
+
+def test_the_split_leaves_out_the_last_two_events_of_each_user(finished_run):
+    split = RunFolder.open(finished_run).split()
+    ends = split.offsets[1:]
+    np.testing.assert_array_equal(split.test, ends - 1)
+    np.testing.assert_array_equal(split.valid, ends - 2)
+
+
+def test_the_checkpoint_loads_with_torchs_safe_default(finished_run):
+    from recbole.config import Config  # noqa: F401  (completes RecBole's module: the four allowed classes)
+
+    saved = torch.load(finished_run / "recbole" / "LSTM4Rec.pth", weights_only=True)
+    weights = RunFolder.open(finished_run).weights()
+    for name, weight in weights.items():
+        assert torch.equal(saved["state_dict"][f"network.{name}"], weight)
+
+
+def test_its_own_config_trains_the_same_run_again(finished_run, tmp_path):
+    resolved = resolve(finished_run / checkpoint.CONFIG_FILE)
+    train(resolved, tmp_path / "again", Silent())
+    assert _weights(tmp_path / "again") == _weights(finished_run)
+    assert _curve(tmp_path / "again") == _curve(finished_run)
+
+
+class _Interrupts(Silent):
+    """Presses Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.at, self.epoch, self.batches = epoch, -1, 0
+
+    def epoch_begins(self, epoch, batches):
+        self.epoch, self.batches = epoch, 0
+
+    def batch_ends(self):
+        self.batches += 1
+        if self.epoch == self.at and self.batches == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_an_interrupted_run_goes_on_to_the_same_result(recipe, finished_run, tmp_path, epoch):
+    with pytest.raises(KeyboardInterrupt):
+        train(resolve(recipe), tmp_path / "run", _Interrupts(epoch))
+    with pytest.raises(BadData, match="--resume"):
+        RunFolder.open(tmp_path / "run")
+    train(resolve(recipe), tmp_path / "run", Silent(), resume=True)
+    assert _weights(tmp_path / "run") == _weights(finished_run)
+    assert _curve(tmp_path / "run") == _curve(finished_run)
+    assert RunFolder.open(tmp_path / "run").metrics() == RunFolder.open(finished_run).metrics()
+
+
+def test_an_interrupted_run_of_recboles_own_model_goes_on_to_the_same_result(recipe, tmp_path):
+    overrides = ["model=GRU4Rec", "epochs=2", "train_batch_size=64"]
+    file = tmp_path / "gru.yaml"
+    lines = [line for line in recipe.read_text().splitlines() if not line.startswith(("feed_forward", "num_layers"))]
+    file.write_text("\n".join(lines))
+    whole = train(resolve(file, overrides), tmp_path / "whole", Silent())
+    with pytest.raises(KeyboardInterrupt):
+        train(resolve(file, overrides), tmp_path / "run", _Interrupts(1))
+    train(resolve(file, overrides), tmp_path / "run", Silent(), resume=True)
+    assert _weights(tmp_path / "run") == _weights(whole.path)
+    assert RunFolder.open(tmp_path / "run").metrics() == whole.metrics()
+
+
+def test_a_killed_run_goes_on_to_the_same_result(recipe, finished_run, tmp_path):
+    path = tmp_path / "run"
+    command = [sys.executable, "-m", "seqrec_plugin.cli", "train", str(recipe), "-o", str(path)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (path / checkpoint.CURVE_FILE).exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert _weights(path) == _weights(finished_run)
+    assert _curve(path) == _curve(finished_run)
+
+
+def test_another_configuration_cannot_resume(recipe, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(resolve(recipe), tmp_path / "run", _Interrupts(1))
+    with pytest.raises(Failed, match="learning_rate"):
+        train(resolve(recipe, ["learning_rate=0.5"]), tmp_path / "run", Silent(), resume=True)
+
+
+def test_nothing_lands_outside_the_run_folder(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(resolve(recipe, ["epochs=1"]), tmp_path / "run", Silent())
+    assert os.listdir(tmp_path) == ["run"]
+
+
+class _Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+def test_a_pickle_planted_in_the_run_folder_is_never_loaded(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(resolve(recipe), tmp_path / "run", _Interrupts(1))
+    for name in ("shop-SequenceDataset.pth", "shop-SequentialDataset.pth", "shop-for-LSTM4Rec-dataloader.pth"):
+        (tmp_path / "run" / "recbole" / name).write_bytes(pickle.dumps(_Bomb()))
+    train(resolve(recipe), tmp_path / "run", Silent(), resume=True)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_hostile_last_file_is_refused(recipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        train(resolve(recipe), tmp_path / "run", _Interrupts(1))
+    (tmp_path / "run" / checkpoint.LAST_FILE).write_bytes(pickle.dumps(_Bomb()))
+    with pytest.raises(BadData, match=r"last\.pt"):
+        train(resolve(recipe), tmp_path / "run", Silent(), resume=True)
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("where", ["file", "--set"])
+def test_no_text_is_evaluated(recipe, tmp_path, monkeypatch, where):
+    monkeypatch.chdir(tmp_path)
+    attack = "__import__('os').mkdir('exploded')"
+    file = tmp_path / "attack.yaml"
+    extra = f'wandb_project: "{attack}"\n' if where == "file" else ""
+    file.write_text(recipe.read_text() + extra)
+    overrides = ["epochs=1", *([f'wandb_project="{attack}"'] if where == "--set" else [])]
+    monkeypatch.setattr(sys, "argv", ["seqrec", f"--learner={attack}"])
+    train(resolve(file, overrides), tmp_path / "run", Silent())
+    assert not (tmp_path / "exploded").exists()
+    assert read_yaml(tmp_path / "run" / checkpoint.CONFIG_FILE)["learner"] == "adam"
+
+
+def test_new_data_under_the_same_name_is_used(recipe, tmp_path):
+    folder = write_dataset(tmp_path, "grows", [(f"u{u}", f"i{n}", str(n)) for u in range(9) for n in range(12)])
+    overrides = ["dataset=grows", f"data_path={folder}", "epochs=1"]
+    first = train(resolve(recipe, overrides), tmp_path / "a", Silent())
+    write_dataset(tmp_path, "grows", [(f"u{u}", f"j{n}", str(n)) for u in range(9) for n in range(11)])
+    second = train(resolve(recipe, overrides), tmp_path / "b", Silent())
+    assert first.info.data_sha256 != second.info.data_sha256
+    assert set(second.vocabulary().tokens) == {f"j{n}" for n in range(11)}
+
+
+def test_seen_items_are_excluded_where_repeats_are_rare(recipe, tmp_path):
+    once = [(f"u{u}", f"i{n}", str(n)) for u in range(9) for n in range(12)]
+    often = [(f"u{u}", f"i{n % 12}", str(n)) for u in range(9) for n in range(24)]
+    for name, rows, expected in (("once", once, True), ("often", often, False)):
+        folder = write_dataset(tmp_path, name, rows)
+        run = train(
+            resolve(recipe, [f"dataset={name}", f"data_path={folder}", "epochs=1"]), tmp_path / f"r{name}", Silent()
+        )
+        assert run.info.exclude_seen is expected
+
+
+def test_a_used_output_folder_is_refused(recipe, finished_run, tmp_path):
+    other = tmp_path / "precious"
+    other.mkdir()
+    (other / "thesis.txt").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(WrongUsage, match="already used"):
+            train(resolve(recipe), other, Silent(), force=force)
+    assert (other / "thesis.txt").read_text() == "mine"
+    with pytest.raises(WrongUsage, match="--resume"):
+        train(resolve(recipe), finished_run, Silent())
+
+
+def test_force_replaces_a_run(recipe, finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
+    run = train(resolve(recipe, ["epochs=1"]), tmp_path / "run", Silent(), force=True)
+    assert len(run.curve()) == 1
+
+
+def test_an_unwritable_output_folder_is_said_so(recipe, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadData, match="cannot be written"):
+        train(resolve(recipe), tmp_path / "file" / "run", Silent())
+
+
+def test_a_diverging_training_says_so_and_what_to_do(recipe, tmp_path):
+    with pytest.raises(Failed, match="learning_rate"):
+        train(resolve(recipe, ["learning_rate=1e30", "normalize=false"]), tmp_path / "run", Silent())
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "empty"),
+        ("user_id:token\titem_id:token\ttimestamp:float\n", "no rows"),
+        ("user_id:token\titem_id:token\ttimestamp:float\n" + "u\ti\t1\n" * 2, "validation and test"),
+        ("user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1\nu\ti\n", "line 3"),
+        ("user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1\nu\tj\t\n", "line 3"),
+        ("user_id:token\titem_id:token\n" + "u\ti\nu\tj\n", "timestamp"),
+    ],
+    ids=["no byte", "header only", "two events", "a field short", "no time", "no time column"],
+)
+def test_bad_data_is_one_sentence_that_says_where(recipe, tmp_path, content, reason):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bad.inter").write_text(content)
+    with pytest.raises(BadData, match=reason):
+        train(resolve(recipe, ["dataset=bad", f"data_path={tmp_path}"]), tmp_path / "run", Silent())
+
+
+def test_a_catalogue_smaller_than_topk_is_said_so(recipe, tmp_path):
+    folder = write_dataset(tmp_path, "few", [(f"u{u}", f"i{n}", str(n)) for u in range(9) for n in range(5)])
+    with pytest.raises(WrongUsage, match="topk asks for 10 items, but 'few' has only 5"):
+        train(resolve(recipe, ["dataset=few", f"data_path={folder}"]), tmp_path / "run", Silent())
+
+
+def test_a_missing_data_set_is_said_before_anything_is_made(recipe, tmp_path):
+    with pytest.raises(BadData, match="has no file"):
+        train(resolve(recipe, ["dataset=nowhere"]), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_an_unknown_format_is_refused(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
+    info = json.loads((tmp_path / "run" / checkpoint.RUN_FILE).read_text())
+    (tmp_path / "run" / checkpoint.RUN_FILE).write_text(json.dumps({**info, "format_version": 99}))
+    with pytest.raises(BadData, match="format version 99") as caught:
+        RunFolder.open(tmp_path / "run")
+    assert caught.value.code == "run_format_unknown"
+
+
+@pytest.mark.parametrize(
+    "name", [checkpoint.WEIGHTS_FILE, checkpoint.SPLIT_FILE, checkpoint.VOCABULARY_FILE, checkpoint.PROBE_FILE]
+)
+@pytest.mark.parametrize("content", [None, b"garbage"], ids=["missing", "garbage"])
+def test_a_damaged_run_is_said_so(finished_run, tmp_path, name, content):
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "run" / name).unlink() if content is None else (tmp_path / "run" / name).write_bytes(content)
+    run = RunFolder.open(tmp_path / "run")
+    read = {
+        checkpoint.WEIGHTS_FILE: run.weights,
+        checkpoint.SPLIT_FILE: run.split,
+        checkpoint.VOCABULARY_FILE: run.vocabulary,
+        checkpoint.PROBE_FILE: run.probe,
+    }[name]
+    with pytest.raises(BadData):
+        read()
+
+
+def test_run_json_tells_what_a_result_depends_on(finished_run):
+    info = msgspec.to_builtins(RunFolder.open(finished_run).info)
+    assert info["threads"] == 1
+    assert info["seed"] == 2020
+    assert {"python", "torch", "recbole", "numpy", "pandas", "seqrec-plugin"} <= set(info["versions"])
+    assert info["order"] == "exact time, ties in file order"

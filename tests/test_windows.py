@@ -1,0 +1,57 @@
+"""Windows cover every target exactly once, with the context that was promised."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqrec_plugin.windows import batches, fill, windows
+
+
+@st.composite
+def users(draw):
+    lengths = draw(st.lists(st.integers(1, 25), min_size=1, max_size=6))
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    is_target = np.array(draw(st.lists(st.booleans(), min_size=int(offsets[-1]), max_size=int(offsets[-1]))))
+    length = draw(st.integers(1, 12))
+    return offsets, is_target, length, draw(st.integers(1, length)), draw(st.integers(0, 2**32))
+
+
+@given(users())
+@settings(max_examples=300, deadline=None)
+def test_each_target_once_after_its_own_past(case):
+    offsets, is_target, length, stride, seed = case
+    items = np.arange(1, len(is_target) + 1)  # the item names its event
+    cut = windows(offsets, is_target, length, stride)
+    learned = np.zeros(len(items), dtype=int)
+    if len(cut):
+        for chosen in batches(cut.lengths, positions=40, random=np.random.default_rng(seed)):
+            item_seq, targets = fill(cut[chosen], items, is_target)
+            for row, goals in zip(item_seq, targets, strict=True):
+                assert (row > 0).sum() <= length
+                for place in np.flatnonzero(goals):
+                    event = goals[place] - 1
+                    learned[event] += 1
+                    user = np.searchsorted(offsets, event, side="right") - 1
+                    before = event - offsets[user]
+                    past = row[: place + 1][row[: place + 1] > 0]
+                    # Its own past, all of it or more than length - stride of it, nothing else, nothing later.
+                    assert past.tolist() == list(range(event - len(past) + 1, event + 1))
+                    assert len(past) >= min(before, length - stride + 1)
+                    assert (before == 0) == (row[place] == 0)
+    np.testing.assert_array_equal(learned, is_target.astype(int))
+
+
+def test_only_a_users_first_event_is_learned_from_padding():
+    offsets = np.array([0, 5])
+    item_seq, targets = fill(windows(offsets, np.ones(5, bool), 3, 3), np.arange(11, 16), np.ones(5, bool))
+    assert item_seq.tolist() == [[0, 11, 12, 13], [0, 0, 0, 14]]
+    assert targets.tolist() == [[11, 12, 13, 14], [0, 0, 0, 15]]
+
+
+def test_a_batch_holds_like_lengths_and_about_as_many_positions_as_asked():
+    lengths = np.array([1, 50, 2, 49, 1, 50, 2, 48] * 50)
+    groups = batches(lengths, positions=200, random=np.random.default_rng(0))
+    assert sorted(np.concatenate(groups)) == list(range(len(lengths)))
+    assert max(len(g) * lengths[g].max() for g in groups) <= 200
+    padding = sum(len(g) * lengths[g].max() - lengths[g].sum() for g in groups)
+    assert padding / lengths.sum() < 0.05
