@@ -75,13 +75,13 @@ def read_json(line: bytes | str) -> Any:
 
 
 def to_question(value: Any) -> Question:
-    """A question from a mapping, such as a JSON object becomes.
+    """A question from a mapping, such as a JSON object becomes; one from Python is checked the same way.
 
     Raises:
         BadData: `bad_question` for an unknown, missing or mistyped key.
     """
     if isinstance(value, Question):
-        return value
+        value = {key: field for key, field in msgspec.structs.asdict(value).items() if field is not None}
     if not isinstance(value, Mapping):
         raise BadData(
             "bad_question",

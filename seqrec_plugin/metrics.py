@@ -35,11 +35,21 @@ def per_row(name: str, ranks: Ranks) -> Values:
     Raises:
         WrongUsage: `bad_value` for a name that is not known here.
     """
+    metric, k = check(name)
+    return _FORMULAS[metric](ranks, k)
+
+
+def check(name: str) -> tuple[str, int]:
+    """The metric and the cut-off of a name such as `NDCG@10`.
+
+    Raises:
+        WrongUsage: `bad_value` for a name that is not known here.
+    """
     metric, _, k = name.lower().partition("@")
     if metric not in _FORMULAS or not k.isdecimal() or int(k) < 1:
         hint = nearest(f"{metric}@10", [f"{m.upper()}@10" for m in _FORMULAS])
         raise WrongUsage("bad_value", f"There is no metric {name!r}.", hint)
-    return _FORMULAS[metric](ranks, int(k))
+    return metric, int(k)
 
 
 def summarise(ranks: Ranks, cutoffs: Iterable[int] = (5, 10, 20)) -> dict[str, float]:

@@ -194,9 +194,8 @@ class Recommender:
                 question = to_question(value)
                 encoded = self.encode(question.history)
                 excluded = self._excluded(encoded.known, question.exclude, include_seen)
-                rows.append(
-                    _Row(place, identity, encoded, excluded, k if question.k is None else self.checked_k(question.k))
-                )
+                own_k = k if question.k is None else self.checked_k(question.k)
+                rows.append(_Row(place, identity, encoded, excluded, own_k))
             except SeqrecError as error:
                 answers[place] = self._failure(identity, error)
         rows.sort(key=lambda row: len(row.encoded.kept))  # like lengths together: little padding
@@ -212,6 +211,27 @@ class Recommender:
             include_seen: as in `recommend`.
         """
         return Session(self, history, include_seen)
+
+    def encode(self, tokens: Sequence[str]) -> Encoded:
+        """A history as this model reads it: known items, the newest `max_history`."""
+        return encode(tokens, self.vocabulary, self.manifest.max_history)
+
+    def checked_k(self, k: int | None) -> int:
+        """How many items to answer with: k, or the default.
+
+        Raises:
+            WrongUsage: `bad_k`.
+        """
+        top_k = self.manifest.top_k
+        if k is None:
+            return min(DEFAULT_K, top_k)
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= top_k:
+            raise WrongUsage(
+                "bad_k",
+                f"k is {k!r}, but must be an integer from 1 to {top_k}.",
+                "For more, export the model again with a larger `seqrec export --top-k`.",
+            )
+        return int(k)
 
     def _run_rows(self, rows: Sequence[_Row]) -> dict[int, Answer]:
         try:
@@ -252,21 +272,6 @@ class Recommender:
             message=str(error),
         )
 
-    def checked_k(self, k: int | None) -> int:
-        """How many items to answer with: k, or the default.
-
-        Raises:
-            WrongUsage: `bad_k`.
-        """
-        top_k = self.manifest.top_k
-        if k is None:
-            return min(DEFAULT_K, top_k)
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= top_k:
-            hint = "Export the model again with a larger `seqrec export --top-k`."
-            too_many = not isinstance(k, bool) and isinstance(k, (int, np.integer)) and k > top_k
-            raise WrongUsage("bad_k", f"k is {k!r}, but must be 1 to {top_k}.", hint if too_many else "")
-        return int(k)
-
     def _look_up(self, user_id: str | int | None) -> tuple[str, ...]:
         if self._histories is None:
             raise WrongUsage(
@@ -276,10 +281,6 @@ class Recommender:
             )
         events = self._histories.history(id_text(user_id, "user_id"))
         return tuple(event.item for event in events)
-
-    def encode(self, tokens: Sequence[str]) -> Encoded:
-        """A history as this model reads it: known items, the newest `max_history`."""
-        return encode(tokens, self.vocabulary, self.manifest.max_history)
 
     def _excluded(self, known: list[int], exclude: Sequence[str], include_seen: bool | None) -> list[int]:
         """All that must not come: what `exclude` names always, what was seen by default as the bundle says."""

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,7 +169,10 @@ def _contained(run: RunFolder) -> Iterator[None]:
     root.setLevel(logging.INFO)
     recbole_trainer.get_tensorboard = lambda logger: board
     try:
-        yield
+        with warnings.catch_warnings():
+            # RecBole's use of pandas is RecBole's affair; the versions that it works with are pinned.
+            warnings.filterwarnings("ignore", category=FutureWarning, module=r"recbole\.")
+            yield
     finally:
         recbole_trainer.get_tensorboard = own_board
         root.removeHandler(handler)

@@ -41,8 +41,12 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
     from seqrec_plugin.cli.tables import show_metrics
     from seqrec_plugin.training import train
 
-    with reporter(int(resolved.values["epochs"])) as progress:
-        run = train(resolved, output, progress, resume=resume, force=force)
+    try:
+        with reporter(int(resolved.values["epochs"])) as progress:
+            run = train(resolved, output, progress, resume=resume, force=force)
+    except KeyboardInterrupt:
+        click.echo("\nNothing trained is lost: give the same command with --resume to go on.", err=True)
+        raise
     info, metrics = run.info, run.metrics()
     if not as_json:
         click.echo(

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from seqrec_plugin import registry
+from seqrec_plugin import metrics, registry
 from seqrec_plugin.errors import BadData, WrongUsage, missing_extra, nearest
 from seqrec_plugin.models import options
 from seqrec_plugin.models.options import option
@@ -123,6 +123,7 @@ def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
         _check_kind(key, setting, defaults.get(key))
     settings = {**defaults, **given}
     resolved = Resolved(model, dataset, settings)
+    _check_valid_metric(resolved.values)
     if resolved.ours:
         check_ours(model, resolved.values)
     return resolved
@@ -322,6 +323,22 @@ def _all_recbole_keys() -> frozenset[str]:
         values = _parse(path.read_text(encoding="utf-8"), path.name)
         keys |= set(values) if isinstance(values, dict) else set()
     return frozenset(keys)
+
+
+def _check_valid_metric(values: Mapping[str, Any]) -> None:
+    """The metric that chooses the best epoch must be one that we mask and that RecBole computes."""
+    name = str(values["valid_metric"])
+    metrics.check(name)
+    metric, _, k = name.partition("@")
+    computed, cutoffs = values["metrics"], values["topk"]
+    computed = [computed] if isinstance(computed, str) else computed
+    cutoffs = [cutoffs] if isinstance(cutoffs, int) else cutoffs
+    if metric.lower() not in [str(m).lower() for m in computed] or int(k) not in cutoffs:
+        raise WrongUsage(
+            "bad_value",
+            f"valid_metric is {name}, but RecBole computes {', '.join(map(str, computed))} at {cutoffs}.",
+            "Add it to metrics and topk.",
+        )
 
 
 def _check_kind(key: str, setting: Setting, default: Setting | None) -> None:

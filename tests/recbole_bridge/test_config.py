@@ -134,3 +134,10 @@ def test_a_plain_recbole_config_takes_our_defaults_below_the_users(monkeypatch):
     assert (
         Config(model="GRU4Rec", dataset="ml-100k", config_dict={"loss_type": "BPR", "hiden_size": 9})["hiden_size"] == 9
     )
+
+
+@pytest.mark.parametrize("override", ["valid_metric=NDGC@10", "valid_metric=NDCG@7", "valid_metric=GAUC"])
+def test_a_metric_that_cannot_choose_the_best_epoch_is_refused(file, override):
+    with pytest.raises(WrongUsage, match=override.partition("=")[2]):
+        resolve(file, [override])
+    assert resolve(file, ["valid_metric=MRR@5", "topk=[5, 10]"]).values["valid_metric"] == "MRR@5"
