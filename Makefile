@@ -65,7 +65,7 @@ demo: demo-evaluate $(BUNDLE)/manifest.json
 	@echo "  $(SEQREC) train configs/lstm_ml100k.yaml -o runs/mine --set hidden_size=128      a model of your own"
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -168,7 +168,7 @@ class RunFolder:
                     "Use the release that wrote it, or train again.",
                 )
             return msgspec.json.decode(data, type=RunInfo)
-        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise BadData("run_invalid", f"{self.path / RUN_FILE} is not valid: {error}.") from None
 
     def vocabulary(self) -> Vocabulary:
@@ -201,7 +201,7 @@ class RunFolder:
         """Some real histories, as item indices."""
         try:
             return [msgspec.json.decode(line, type=list[int]) for line in self._read(PROBE_FILE).splitlines()]
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             raise BadData("run_invalid", f"{self.path / PROBE_FILE} cannot be read: {error}.") from None
 
     def curve(self) -> list[dict[str, Any]]:
@@ -239,7 +239,7 @@ class RunFolder:
     def _json(self, name: str) -> dict[str, Any]:
         try:
             return msgspec.json.decode(self._read(name), type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
             raise BadData("run_invalid", f"{self.path / name} cannot be read: {error}.") from None
 
     def _read(self, name: str) -> bytes:

@@ -99,7 +99,7 @@ def decode(data: bytes) -> Manifest:
     """
     try:
         version = msgspec.json.decode(data, type=_Version).format_version
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
         raise BadData("manifest_invalid", f"{MANIFEST_FILE} cannot be read: {error}.") from None
     if version != FORMAT_VERSION:
         raise BadData(
@@ -109,7 +109,7 @@ def decode(data: bytes) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise BadData("manifest_invalid", f"{MANIFEST_FILE} is not valid: {error}.") from None
     _check_sense(manifest)
     return manifest

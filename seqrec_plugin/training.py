@@ -49,7 +49,7 @@ def train(
     Raises:
         SeqrecError: the data, the configuration or the training is wrong; see the codes.
     """
-    data_sha256 = _find_data(resolved)
+    data_sha256, titles = _find_data(resolved), _titles(resolved)
     run = RunFolder.create(output, force, resume)
     if resume:
         _check_same(run, resolved)
@@ -88,7 +88,7 @@ def train(
     )
     weights = trainer.model.network if resolved.ours else trainer.model
     run.save_weights(weights.state_dict())
-    run.write(checkpoint.VOCABULARY_FILE, _vocabulary(dataset, resolved).encode())
+    run.write(checkpoint.VOCABULARY_FILE, _vocabulary(dataset, titles).encode())
     run.save_split(split)
     run.save_lines(checkpoint.PROBE_FILE, _probe(split, info.seed))
     run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
@@ -298,7 +298,17 @@ def _probe(split: Split, seed: int) -> list[list[int]]:
     return [history.tolist() for history in histories]
 
 
-def _vocabulary(dataset: Any, resolved: Resolved) -> Vocabulary:
+def _titles(resolved: Resolved) -> dict[str, str]:
+    """Item → title from the `.item` file, if there is one; read before the training, so that a mistake costs none."""
+    values = resolved.values
+    return atomic.titles(
+        data_file(resolved).with_suffix(".item"),
+        values["ITEM_ID_FIELD"],
+        separator=values["field_separator"],
+        encoding=values.get("encoding") or "utf-8",
+    )
+
+
+def _vocabulary(dataset: Any, titles: dict[str, str]) -> Vocabulary:
     tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field][1:]]
-    titles = atomic.titles(data_file(resolved).with_suffix(".item"), item_field=dataset.iid_field)
     return Vocabulary(tokens, [titles.get(token) for token in tokens] if titles else None)

@@ -14,8 +14,9 @@ from seqrec_plugin import bundle as bundles
 from seqrec_plugin.bundle import Bundle
 from seqrec_plugin.errors import BadData, Failed, SeqrecError
 from seqrec_plugin.history import pad, to_question
+from seqrec_plugin.inference import Output
 from seqrec_plugin.manifest import GOLDEN_FILE, MODEL_FILE
-from seqrec_plugin.runtime import Answer, Item, Output, Recommender
+from seqrec_plugin.runtime import Answer, Item, Recommender
 
 #: How far one way to compute an answer may be from another, absolute and relative.
 TOLERANCE = 1e-5

@@ -64,7 +64,7 @@ class Vocabulary:
         """
         try:
             file = msgspec.json.decode(data, type=_ItemsFile)
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
             raise BadData("items_invalid", f"{ITEMS_FILE} cannot be read: {error}.") from None
         if not file.items or file.items[0] is not None:
             raise BadData("items_invalid", f"{ITEMS_FILE} must begin with null, the padding row.")

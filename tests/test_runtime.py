@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from seqrec_plugin import bundle, ranking, runtime
+from seqrec_plugin import bundle, inference, ranking
 from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
 from seqrec_plugin.history import Event, Question, pad
 from seqrec_plugin.runtime import Recommender
@@ -443,7 +443,7 @@ class TestLoading:
         assert error.value.code == "bad_value"
 
     def test_more_threads_than_cores_are_not_taken(self, tiny_bundle, monkeypatch):
-        monkeypatch.setattr(runtime, "_cores", lambda: 1)
+        monkeypatch.setattr(inference, "_cores", lambda: 1)
         before = threading.active_count()
         assert Recommender.load(tiny_bundle, threads=64).recommend(["007"]).items
         assert threading.active_count() == before
