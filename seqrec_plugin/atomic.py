@@ -27,6 +27,8 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INT64 = np.iinfo(np.int64)
 #: Decimal places beyond this say nothing about a time.
 _MOST_PLACES = 18
+#: From here on a number may be an epoch in seconds, milliseconds, microseconds, nanoseconds.
+_UNITS = np.array([10**8, 10**11, 10**14, 10**17])
 _EXACT = Context(prec=64, traps=[Inexact])
 
 
@@ -60,8 +62,15 @@ class Table:
         return self.columns[field]
 
     def exact_times(self, field: str) -> npt.NDArray[np.int64]:
-        """The order keys of a field's values: see `exact_times`."""
-        return exact_times(self.column(field), f"field {field!r} of {self.path}")
+        """The order keys of a field's values: see `exact_times`.
+
+        Raises:
+            BadData: `dataset_invalid` besides where seconds, milliseconds and the like are mixed.
+        """
+        where = f"field {field!r} of {self.path}"
+        keys = exact_times(self.column(field), where)
+        _check_one_unit(keys, self.column(field), where)
+        return keys
 
 
 def read(path: str | Path, *, separator: str = "\t", encoding: str = "utf-8", ids: Sequence[str] = ID_FIELDS) -> Table:
@@ -297,6 +306,24 @@ def _check_ids(path: Path, name: str, column: list[str]) -> None:
     for bad, why in (("", "is empty"), (PADDING_TOKEN, "is RecBole's own name for padding")):
         if bad in column:
             raise BadData("dataset_invalid", f"{path}, line {column.index(bad) + 2}: {name} {bad!r} {why}.")
+
+
+def _check_one_unit(keys: npt.NDArray[np.int64], values: Sequence[str], where: str) -> None:
+    """Refuse epochs in several units in one field: after 1973 each is a thousand times the one before.
+
+    Positions (1, 2, 3 …) and anything else below 10⁸ are no epochs.
+    """
+    units = np.searchsorted(_UNITS, keys, side="right")
+    found = np.unique(units[units > 0])
+    if len(found) > 1:
+        first = int(np.flatnonzero(units > 0)[0])
+        other = int(np.flatnonzero((units > 0) & (units != units[first]))[0])
+        raise BadData(
+            "dataset_invalid",
+            f"{where}: line {first + 2} has {values[first]} and line {other + 2} has {values[other]}, "
+            "so seconds, milliseconds or microseconds are mixed.",
+            "Write all times in one unit.",
+        )
 
 
 def _number(value: str, where: str) -> Decimal:

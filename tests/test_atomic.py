@@ -224,3 +224,18 @@ def test_a_million_rows_are_read_in_seconds(file):
 def test_bad_data_is_bad_data(tmp_path):
     with pytest.raises(BadData):
         atomic.read(tmp_path / "none.inter")
+
+
+@pytest.mark.parametrize("other", ["1700000000000", "1700000000000000"])
+def test_times_in_several_units_are_refused_with_both_lines(tmp_path, other):
+    file = tmp_path / "a.inter"
+    file.write_text(f"user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1700000000\nu\tj\t{other}\n")
+    with pytest.raises(BadData, match=r"line 2 has 1700000000 and line 3 has 17.* mixed"):
+        atomic.read(file).exact_times("timestamp")
+
+
+def test_positions_and_any_one_unit_are_times(tmp_path):
+    for times in (["3", "0", "-7"], ["1700000000", "0"], ["1700000000000", "1700000000001"]):
+        file = tmp_path / "a.inter"
+        file.write_text("user_id:token\ttimestamp:float\n" + "".join(f"u\t{time}\n" for time in times))
+        assert atomic.read(file).exact_times("timestamp").tolist() == [int(time) for time in times]

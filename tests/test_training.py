@@ -267,6 +267,11 @@ def test_bad_data_is_one_sentence_that_says_where(recipe, tmp_path, content, rea
         train(resolve(recipe, ["dataset=bad", f"data_path={tmp_path}"]), tmp_path / "run", Silent())
 
 
+def test_filters_that_leave_nothing_are_said_so(recipe, tmp_path):
+    with pytest.raises(BadData, match=r"leave none of the \d+ events of 'shop'"):
+        train(resolve(recipe, ["user_inter_num_interval='[100,inf)'"]), tmp_path / "run", Silent())
+
+
 def test_a_catalogue_smaller_than_topk_is_said_so(recipe, tmp_path):
     folder = write_dataset(tmp_path, "few", [(f"u{u}", f"i{n}", str(n)) for u in range(9) for n in range(5)])
     with pytest.raises(WrongUsage, match="topk asks for 10 items, but 'few' has only 5"):

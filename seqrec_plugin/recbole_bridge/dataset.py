@@ -70,6 +70,19 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
         else:  # RecBole's sort before this is not stable, and the rows are in order already
             self.inter_feat.drop_duplicates(subset=[self.uid_field, self.iid_field], keep=keep, inplace=True)
 
+    def _data_filtering(self) -> None:
+        events = len(self.inter_feat)
+        try:
+            super()._data_filtering()
+        except ValueError:
+            if not self.inter_feat.empty:
+                raise
+            raise BadData(
+                "dataset_empty",
+                f"The filters leave none of the {events} events of {self.dataset_name!r}.",
+                "Check val_interval, user_inter_num_interval and item_inter_num_interval.",
+            ) from None
+
     def data_augmentation(self) -> None:
         """Sort by user and time, remember the sequences, then make RecBole's rows of them."""
         self._check_field("uid_field", "time_field")
