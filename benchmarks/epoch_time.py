@@ -18,8 +18,8 @@ import machine
 import torch
 
 import seqrec_plugin
-from seqrec_plugin.recbole_bridge.config import resolve
-from seqrec_plugin.training import _build
+from seqrec_plugin.recbole_bridge.settings import resolve
+from seqrec_plugin.training import build
 
 warnings.filterwarnings("ignore")
 assert seqrec_plugin
@@ -45,7 +45,7 @@ def prepare(model: str, folder: Path, **options: object) -> tuple[object, object
         "\n".join(f"{key}: {str(value).lower() if value in (True, False) else value}" for key, value in values.items())
     )
     run = RunFolder.create(folder / f"{model}-{len(list(folder.iterdir()))}")
-    trainer, _, parts = _build(resolve(file), run)
+    trainer, _, parts = build(resolve(file), run)
     trainer.last_file = None
     return trainer, parts[0]
 

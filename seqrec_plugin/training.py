@@ -20,8 +20,7 @@ import numpy.typing as npt
 from seqrec_plugin import atomic, checkpoint
 from seqrec_plugin.checkpoint import RunFolder, RunInfo, Split
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
-from seqrec_plugin.recbole_bridge import config as bridge_config
-from seqrec_plugin.recbole_bridge.config import Resolved
+from seqrec_plugin.recbole_bridge.settings import Resolved, read_yaml, recbole_folder
 from seqrec_plugin.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def train(
     threads = _set_threads(resolved.values["threads"])
     started = time.monotonic()
     with _contained(run):
-        trainer, dataset, parts = _build(resolved, run)
+        trainer, dataset, parts = build(resolved, run)
         curve = _Curve(run, trainer, reporter, resume)
         trainer.reporter = curve
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
@@ -109,7 +108,7 @@ def data_file(resolved: Resolved) -> Path:
     """The `.inter` file of a configuration; ml-100k is the one in RecBole's wheel."""
     name = resolved.dataset
     if name == "ml-100k":
-        return bridge_config._recbole_folder() / "dataset_example" / name / f"{name}.inter"
+        return recbole_folder() / "dataset_example" / name / f"{name}.inter"
     return Path(str(resolved.values["data_path"])) / name / f"{name}.inter"
 
 
@@ -130,7 +129,7 @@ def _find_data(resolved: Resolved) -> str:
 
 def _check_same(run: RunFolder, resolved: Resolved) -> None:
     """A resumed run must be the same run."""
-    before = bridge_config.read_yaml(run.path / checkpoint.CONFIG_FILE)
+    before = read_yaml(run.path / checkpoint.CONFIG_FILE)
     now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
     changed = [key for key in now if key not in before or before[key] != now[key]]
     if changed:
@@ -181,12 +180,14 @@ def _contained(run: RunFolder) -> Iterator[None]:
         board.close()
 
 
-def _build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any]:
+def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any]:
     """RecBole's config, data, model and trainer, made by its own functions."""
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 
-    config = bridge_config.recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
+    from seqrec_plugin.recbole_bridge.config import recbole_config
+
+    config = recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
     init_seed(config["seed"], config["reproducibility"])
     try:
         dataset = create_dataset(config)

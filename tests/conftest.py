@@ -73,7 +73,7 @@ class Silent:
 @pytest.fixture(scope="session")
 def finished_run(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder of LSTM4Rec on `shop`. Do not change it: copy it."""
-    from seqrec_plugin.recbole_bridge.config import resolve
+    from seqrec_plugin.recbole_bridge.settings import resolve
     from seqrec_plugin.training import train
 
     path = tmp_path_factory.mktemp("runs") / "shop"

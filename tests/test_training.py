@@ -17,7 +17,7 @@ import torch
 from seqrec_plugin import checkpoint, evaluating
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
-from seqrec_plugin.recbole_bridge.config import read_yaml, resolve
+from seqrec_plugin.recbole_bridge.settings import read_yaml, resolve
 from seqrec_plugin.training import train
 from tests.conftest import AWKWARD, Silent, write_dataset
 

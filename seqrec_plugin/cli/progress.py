@@ -54,7 +54,7 @@ class _Bar:
             TextColumn("{task.fields[last]}"),
             TimeElapsedColumn(),
             TextColumn("at most"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
         )

@@ -30,13 +30,14 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     from seqrec_plugin.cli import shipped
-    from seqrec_plugin.recbole_bridge.config import resolve
+    from seqrec_plugin.recbole_bridge.settings import resolve
 
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one of them.")
     resolved = resolve(shipped.find(config), overrides)
     _show(resolved)
 
+    click.echo("Loading RecBole and the data …", err=True)
     from seqrec_plugin.cli.progress import reporter
     from seqrec_plugin.cli.tables import show_metrics
     from seqrec_plugin.training import train
@@ -59,7 +60,7 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
 
 def _show(resolved: object) -> None:
     """The effective configuration on stderr: what differs from RecBole's own defaults, with its source."""
-    from seqrec_plugin.recbole_bridge.config import Resolved
+    from seqrec_plugin.recbole_bridge.settings import Resolved
 
     assert isinstance(resolved, Resolved)
     shown = {key: s for key, s in resolved.settings.items() if s.source != "RecBole"}

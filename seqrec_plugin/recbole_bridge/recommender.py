@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqrec_plugin import registry
 from seqrec_plugin.models.base import SequenceModel
-from seqrec_plugin.recbole_bridge.config import model_config
+from seqrec_plugin.recbole_bridge.options import model_config
 
 
 @functools.cache

@@ -17,8 +17,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from seqrec_plugin import metrics, ranking
 from seqrec_plugin.errors import BadData, Failed
-from seqrec_plugin.recbole_bridge.config import training_options
 from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
+from seqrec_plugin.recbole_bridge.options import training_options
 from seqrec_plugin.windows import batches, fill, windows
 
 

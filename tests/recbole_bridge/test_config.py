@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from seqrec_plugin.errors import SeqrecError, WrongUsage
-from seqrec_plugin.recbole_bridge import config as bridge_config
-from seqrec_plugin.recbole_bridge.config import Setting, resolve
+from seqrec_plugin.recbole_bridge import settings
+from seqrec_plugin.recbole_bridge.settings import Setting, resolve
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_every_argument_that_recbole_lists_is_known(file):
         *argument_list.evaluation_arguments,
         *argument_list.dataset_arguments,
     }
-    known = {*resolve(file).settings, *bridge_config._UNLISTED, *bridge_config._MANAGED}
+    known = {*resolve(file).settings, *settings.UNLISTED, *settings._MANAGED}
     assert listed <= known
 
 

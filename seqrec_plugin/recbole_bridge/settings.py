@@ -1,0 +1,239 @@
+"""A configuration file and overrides → the effective configuration, each value with its source.
+
+Precedence, last wins: RecBole's defaults, the model's, `seqrec`'s, the YAML file, `--set`. RecBole's own files are read
+where they are installed; nothing here imports it, so a typo is told in a moment. No text is evaluated as Python.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqrec_plugin import metrics, registry
+from seqrec_plugin.errors import BadData, WrongUsage, missing_extra, nearest
+from seqrec_plugin.recbole_bridge.options import check_ours, our_defaults
+
+#: What `seqrec` sets where the user says nothing.
+SEQREC_DEFAULTS: dict[str, Any] = {"exact_time": True, "valid_metric": "NDCG@10", "show_progress": False, "threads": 1}
+
+#: Keys that `seqrec` sets itself, with the reason.
+_MANAGED = {
+    "checkpoint_dir": "checkpoints go to the run's folder",
+    "save_dataset": "RecBole's data set cache is a pickle, and stale when the file changes",
+    "save_dataloaders": "RecBole's data loader cache is a pickle, and stale when the file changes",
+    "dataset_save_path": "RecBole's data set cache is a pickle",
+    "dataloaders_save_path": "RecBole's data loader cache is a pickle",
+}
+
+#: RecBole keys that stand in none of its default files.
+UNLISTED = {
+    *("additional_feat_suffix", "alias_of_user_id", "benchmark_filename", "encoding", "seq_len", "nproc"),
+    *("local_rank", "world_size", "offset", "ip", "port", "single_spec", "config_file", "config_files"),
+    *("valid_metric_bigger", "MODEL_TYPE", "MODEL_INPUT_TYPE", "model", "dataset", "device"),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value and where it comes from."""
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """An effective configuration: every key that RecBole and the model know."""
+
+    model: str
+    dataset: str
+    settings: dict[str, Setting]
+
+    @property
+    def ours(self) -> bool:
+        """Whether the model is one of our registry, and not RecBole's own."""
+        return self.model in registry.names()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Key → value."""
+        return {key: setting.value for key, setting in self.settings.items()}
+
+    def to_yaml(self) -> str:
+        """A configuration file that gives the same run, each line with its value's source as a comment."""
+        lines = [f"model: {self.model}", f"dataset: {self.dataset}"]
+        for key, setting in self.settings.items():
+            text = yaml.safe_dump(setting.value, default_flow_style=True, width=10**6, allow_unicode=True)
+            lines.append(f"{key}: {text.strip().removesuffix('...').strip()}  # {setting.source}")
+        return "\n".join(lines) + "\n"
+
+
+def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
+    """Read a YAML file and `key=value` overrides into the effective configuration.
+
+    Raises:
+        WrongUsage: `unknown_model`, `unknown_key` (with the nearest name), `bad_value`, `missing_extra`.
+        BadData: `dataset_invalid` where the file is no YAML mapping.
+    """
+    given = {key: Setting(value, file.name) for key, value in read_yaml(file).items()}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise WrongUsage("bad_value", f"--set takes key=value, but got {override!r}.")
+        given[key] = Setting(_parse(text, f"--set {key}"), "--set")
+    names = {}
+    for key in ("model", "dataset"):
+        if key not in given:
+            raise WrongUsage("bad_value", f"{file.name} names no {key}.", f"Add a line such as `{key}: …`, or --set.")
+        names[key] = given.pop(key).value
+        if not isinstance(names[key], str):
+            raise WrongUsage("bad_value", f"{key} is {names[key]!r}, but must be a name.")
+    model, dataset = names["model"], names["dataset"]
+
+    defaults = _defaults(model, dataset)
+    for key, setting in given.items():
+        if key in _MANAGED:
+            raise WrongUsage("bad_value", f"{key} is set by seqrec itself: {_MANAGED[key]}.", "Remove it.")
+        if key not in defaults and key not in UNLISTED:
+            raise WrongUsage(
+                "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, defaults)
+            )
+        _check_kind(key, setting, defaults.get(key))
+    settings = {**defaults, **given}
+    resolved = Resolved(model, dataset, settings)
+    _check_valid_metric(resolved.values)
+    if resolved.ours:
+        check_ours(model, resolved.values)
+    return resolved
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a configuration file: a mapping, each key once, `1e-3` a number, no tags."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadData("dataset_missing", f"The configuration {file} cannot be read: {error.strerror}.") from None
+    values = _parse(text, str(file))
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise WrongUsage("bad_value", f"{file} must be a YAML mapping of option names to values.")
+    return values
+
+
+def load_times(defaults: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """RecBole loads user and item only off ml-100k, and a sequential model then dies without its time field."""
+    if defaults.get("load_col") == {"inter": ["user_id", "item_id"]}:
+        fields = ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
+        defaults["load_col"] = {"inter": [given.get(field, defaults[field]) for field in fields]}
+
+
+def recbole_folder() -> Path:
+    """Where RecBole is installed, without importing it (which takes seconds)."""
+    spec = importlib.util.find_spec("recbole")
+    if spec is None or not spec.submodule_search_locations:
+        raise missing_extra("recbole", "train")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@functools.cache
+def all_recbole_keys() -> frozenset[str]:
+    """Every key of every RecBole model: one configuration may serve a whole benchmark."""
+    keys: set[str] = set()
+    for path in (recbole_folder() / "properties").rglob("*.yaml"):
+        values = _parse(path.read_text(encoding="utf-8"), path.name)
+        keys |= set(values) if isinstance(values, dict) else set()
+    return frozenset(keys)
+
+
+def _defaults(model: str, dataset: str) -> dict[str, Setting]:
+    """All keys that count for a model, with their defaults and where these come from."""
+    root = recbole_folder() / "properties"
+    baselines = {path.stem for path in (root / "model").glob("*.yaml")} & _sequential_names()
+    ours = model in registry.names()
+    if not ours and model not in baselines:
+        names = {*registry.names(), *baselines}
+        raise WrongUsage("unknown_model", f"There is no sequential model {model!r}.", nearest(model, names))
+    if ours and model in baselines:
+        raise WrongUsage("name_clash", f"{model!r} is the name of a model of RecBole's own and of a plugin's.")
+
+    values: dict[str, Any] = {}
+    files = ["overall.yaml", f"model/{model}.yaml", "dataset/sample.yaml", f"dataset/{dataset}.yaml"]
+    for name in [*files, "quick_start_config/sequential.yaml"]:
+        if (root / name).is_file():
+            values |= _parse((root / name).read_text(encoding="utf-8"), name) or {}
+    settings = {key: Setting(value, "RecBole") for key, value in values.items() if key not in _MANAGED}
+    own: dict[str, Any] = our_defaults(model) if ours else {"exact_time": False}
+    if values.get("loss_type") == "CE":
+        own["train_neg_sample_args"] = None
+    with_times = dict(values)
+    load_times(with_times, {})
+    if with_times["load_col"] != values["load_col"]:
+        own["load_col"] = with_times["load_col"]
+    settings |= {key: Setting(value, model) for key, value in own.items()}
+    return settings | {key: Setting(value, "seqrec") for key, value in SEQREC_DEFAULTS.items()}
+
+
+def _sequential_names() -> set[str]:
+    """The names of RecBole's sequential models: those with both a source file and a file of defaults."""
+    root = recbole_folder()
+    files = {path.stem for path in (root / "model" / "sequential_recommender").glob("*.py")}
+    return {path.stem for path in (root / "properties" / "model").glob("*.yaml") if path.stem.lower() in files}
+
+
+def _check_valid_metric(values: Mapping[str, Any]) -> None:
+    """The metric that chooses the best epoch must be one that we mask and that RecBole computes."""
+    name = str(values["valid_metric"])
+    metrics.check(name)
+    metric, _, k = name.partition("@")
+    computed, cutoffs = values["metrics"], values["topk"]
+    computed = [computed] if isinstance(computed, str) else computed
+    cutoffs = [cutoffs] if isinstance(cutoffs, int) else cutoffs
+    if metric.lower() not in [str(m).lower() for m in computed] or int(k) not in cutoffs:
+        raise WrongUsage(
+            "bad_value",
+            f"valid_metric is {name}, but RecBole computes {', '.join(map(str, computed))} at {cutoffs}.",
+            "Add it to metrics and topk.",
+        )
+
+
+def _check_kind(key: str, setting: Setting, default: Setting | None) -> None:
+    """A number or a switch must stay one; other kinds RecBole takes in several forms."""
+    if default is None or setting.value is None:
+        return
+    wanted, found = type(default.value), type(setting.value)
+    if wanted not in (bool, int, float) or found is wanted or (wanted is float and found is int):
+        return
+    raise WrongUsage(
+        "bad_value", f"{setting.source}: {key} is {setting.value!r}, but must be of type {wanted.__name__}."
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with numbers as people write them, and each key once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 takes 1e-3 for a text.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise WrongUsage("bad_value", f"{where} is not valid YAML: {problem}.") from None
