@@ -20,7 +20,10 @@ from seqrec_plugin.errors import SeqrecError, WrongUsage, missing_extra, nearest
 GROUP = "seqrec_plugin.models"
 
 _OURS = "seqrec-plugin"
-_BUILT_IN = {"LSTM4Rec": "seqrec_plugin.models.lstm4rec:LSTM4Rec"}
+_BUILT_IN = {
+    "GRU4RecTied": "seqrec_plugin.models.gru4rectied:GRU4RecTied",
+    "LSTM4Rec": "seqrec_plugin.models.lstm4rec:LSTM4Rec",
+}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from seqrec_plugin.layers import LSTM, Dropout, FeedForward, Gelu, Layer, LayerNorm, Linear, Residual, Stack
+from seqrec_plugin.layers import GRU, LSTM, Dropout, FeedForward, Gelu, Layer, LayerNorm, Linear, Residual, Stack
 from seqrec_plugin.testing import LayerContract
 
 WIDTH = LayerContract.width
 
 EXAMPLES = {
     LSTM: lambda: LSTM(WIDTH, 5),
+    GRU: lambda: GRU(WIDTH, 5),
     Linear: lambda: Linear(WIDTH, 4),
     Gelu: Gelu,
     LayerNorm: lambda: LayerNorm(WIDTH),
@@ -54,9 +55,25 @@ def test_lstm_is_torchs_lstm_with_biases():
     torch.testing.assert_close((h, c), (eh[0], ec[0]))
 
 
-def test_two_thousand_steps_stay_as_near_to_float64_as_torchs_own():
+def test_gru_is_torchs_gru_with_input_biases():
+    ours, theirs = GRU(4, 3), torch.nn.GRU(4, 3, batch_first=True)
+    with torch.no_grad():
+        ours.cell.weight_ih_l0[:, 4].normal_()
+        theirs.weight_ih_l0.copy_(ours.cell.weight_ih_l0[:, :4])
+        theirs.bias_ih_l0.copy_(ours.cell.weight_ih_l0[:, 4])
+        theirs.bias_hh_l0.zero_()
+        theirs.weight_hh_l0.copy_(ours.cell.weight_hh_l0)
+    x = torch.randn(2, 9, 4)
+    y, (h,) = ours(x, torch.ones(2, 9, 1), ours.zero_state(2, x))
+    expected, end = theirs(x)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(h, end[0])
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_two_thousand_steps_stay_near_to_float64(kind):
     torch.manual_seed(0)
-    layer = LSTM(WIDTH, 8)
+    layer = kind(WIDTH, 8)
     x = torch.randn(1, 2000, WIDTH)
     keep = torch.ones(1, 2000, 1)
     with torch.no_grad():

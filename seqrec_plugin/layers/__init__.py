@@ -3,10 +3,11 @@
 from seqrec_plugin.layers.base import Emitter, Layer, Names, Stack, State
 from seqrec_plugin.layers.item_table import ItemTable
 from seqrec_plugin.layers.pointwise import Dropout, FeedForward, Gelu, LayerNorm, Linear
-from seqrec_plugin.layers.recurrent import LSTM
+from seqrec_plugin.layers.recurrent import GRU, LSTM
 from seqrec_plugin.layers.residual import Residual
 
 __all__ = [
+    "GRU",
     "LSTM",
     "Dropout",
     "Emitter",

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from seqrec_plugin.layers.base import Emitter, Layer, Names, State, array
 
+#: The operators' inputs B and sequence_lens.
+_NO_BIAS_NO_LENGTHS = ("", "")
+
 
 class LSTM(Layer):
     """Long short-term memory (Hochreiter & Schmidhuber, 1997; forget gate: Gers et al., 2000).
@@ -28,13 +31,7 @@ class LSTM(Layer):
         self.hidden_size = hidden_size
         self.state_sizes = (hidden_size, hidden_size)
         self.cell = nn.LSTM(input_size + 1, hidden_size, bias=False, batch_first=True)
-        weight_ih, weight_hh = self._weights()
-        for gate in weight_ih.data[:, :input_size].split(hidden_size):
-            nn.init.xavier_uniform_(gate)
-        for gate in weight_hh.data.split(hidden_size):
-            nn.init.orthogonal_(gate)
-        bias = weight_ih.data[:, input_size]
-        bias.zero_()
+        bias = _initialise(self.cell)
         # A forget gate that starts open remembers (Jozefowicz et al., 2015).
         bias[hidden_size : 2 * hidden_size] = 1.0
 
@@ -56,9 +53,8 @@ class LSTM(Layer):
         y, h, c = graph.ops(
             "LSTM",
             masked,
-            *map(gates, self._weights()),
-            "",
-            "",
+            *map(gates, _weights(self.cell)),
+            *_NO_BIAS_NO_LENGTHS,
             graph.op("Unsqueeze", state[0], zero),
             graph.op("Unsqueeze", state[1], zero),
             outputs=3,
@@ -67,9 +63,67 @@ class LSTM(Layer):
         y = graph.op("Squeeze", y, graph.constant([1]))  # [length, directions = 1, batch, hidden]
         return y, (graph.op("Squeeze", h, zero), graph.op("Squeeze", c, zero))
 
-    def _weights(self) -> tuple[Tensor, Tensor]:
-        """[4·hidden, input + 1] and [4·hidden, hidden], gates in torch's order i, f, g, o."""
-        weight_ih, weight_hh = self.cell.weight_ih_l0, self.cell.weight_hh_l0
-        assert isinstance(weight_ih, Tensor)
-        assert isinstance(weight_hh, Tensor)
-        return weight_ih, weight_hh
+
+class GRU(Layer):
+    """Gated recurrent unit (Cho et al., 2014), in torch's and cuDNN's form, without a bias inside the reset product.
+
+        r, z = σ(W·x + U·h + b)    n = tanh(W·x + b + r∘(U·h))    h' = (1 − z)∘n + z∘h
+
+    The bias is the weight of one more input column, as in `LSTM`: at padding n = tanh(0) = 0 and a zero state stays
+    exactly zero.
+
+    Args:
+        input_size: width of the input.
+        hidden_size: width of the output and of the state.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.state_sizes = (hidden_size,)
+        self.cell = nn.GRU(input_size + 1, hidden_size, bias=False, batch_first=True)
+        _initialise(self.cell)
+
+    def forward(self, x: Tensor, keep: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Layer.forward`."""
+        y, h = self.cell(torch.cat([x * keep, keep], dim=-1), state[0].unsqueeze(0))
+        return y, (h.squeeze(0),)
+
+    def emit(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
+        """See `Layer.emit`."""
+
+        def gates(weight: Tensor) -> str:
+            r, z, n = np.split(array(weight), 3)  # torch's order; ONNX wants z, r, h
+            return graph.constant(np.concatenate([z, r, n])[None])
+
+        zero = graph.constant([0])
+        y, h = graph.ops(
+            "GRU",
+            graph.op("Concat", graph.op("Mul", x, keep), keep, axis=2),
+            *map(gates, _weights(self.cell)),
+            *_NO_BIAS_NO_LENGTHS,
+            graph.op("Unsqueeze", state[0], zero),
+            outputs=2,
+            hidden_size=self.hidden_size,
+            linear_before_reset=1,
+        )
+        return graph.op("Squeeze", y, graph.constant([1])), (graph.op("Squeeze", h, zero),)
+
+
+def _weights(cell: nn.RNNBase) -> tuple[Tensor, Tensor]:
+    """[gates·hidden, input + 1] and [gates·hidden, hidden], gates in torch's order."""
+    weight_ih, weight_hh = cell.weight_ih_l0, cell.weight_hh_l0
+    assert isinstance(weight_ih, Tensor)
+    assert isinstance(weight_hh, Tensor)
+    return weight_ih, weight_hh
+
+
+def _initialise(cell: nn.RNNBase) -> Tensor:
+    """Glorot for the input, orthogonal for the recurrence, gate by gate; returns the bias column, now zero."""
+    weight_ih, weight_hh = _weights(cell)
+    for gate in weight_ih.data[:, :-1].split(cell.hidden_size):
+        nn.init.xavier_uniform_(gate)
+    for gate in weight_hh.data.split(cell.hidden_size):
+        nn.init.orthogonal_(gate)
+    bias = weight_ih.data[:, -1]
+    return bias.zero_()

@@ -1,0 +1,51 @@
+"""Blocks of a recurrence and a feed-forward part: the frame that the recurrent models share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from seqrec_plugin.layers import Dropout, FeedForward, Layer, LayerNorm, Linear, Residual, Stack
+from seqrec_plugin.models.options import option
+
+
+@dataclass(frozen=True)
+class BlocksConfig:
+    """Options of a model made of blocks."""
+
+    embedding_size: int = option(64, "Width of an item's vector, at input and output.", low=1, high=4096)
+    hidden_size: int = option(64, "Width of the recurrence's state.", low=1, high=4096)
+    num_layers: int = option(2, "Blocks one after the other.", low=1, high=16)
+    dropout_prob: float = option(0.5, "Dropout of the input and in the blocks.", low=0.0, high=0.95)
+    residual: bool = option(True, "Whether each part of a block adds its input to its output.")
+    normalize: bool = option(True, "Whether the input and each part's output are layer-normalised.")
+    feed_forward: bool = option(True, "Whether a feed-forward part follows each recurrence.")
+    feed_forward_size: int = option(256, "Inner width of the feed-forward part.", low=1, high=16384)
+
+
+def blocks(config: BlocksConfig, recurrence: Callable[[int, int], Layer]) -> Layer:
+    """Normalised and dropped-out input, then blocks.
+
+    A block is recurrence → dropout → residual and layer norm → feed-forward → residual and layer norm: the
+    transformer's block (Vaswani et al., 2017) with a recurrence in place of attention.
+
+    Args:
+        config: sizes and switches.
+        recurrence: makes a layer from its input width and state width.
+    """
+    width, drop = config.embedding_size, config.dropout_prob
+
+    def wrapped(inner: Layer) -> Layer:
+        return Residual(inner, width, drop, config.residual, config.normalize)
+
+    layers: list[Layer] = [LayerNorm(width)] if config.normalize else []
+    layers.append(Dropout(drop))
+    for _ in range(config.num_layers):
+        inner = recurrence(width, config.hidden_size)
+        if config.hidden_size != width:
+            # Without a bias, so that a skipped recurrence still adds nothing.
+            inner = Stack([inner, Linear(config.hidden_size, width, bias=False)])
+        layers.append(wrapped(inner))
+        if config.feed_forward:
+            layers.append(wrapped(FeedForward(width, config.feed_forward_size, drop)))
+    return Stack(layers)
