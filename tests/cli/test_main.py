@@ -6,7 +6,6 @@ import errno
 import importlib
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -42,7 +41,7 @@ def test_each_command_is_there_with_an_example(name: str) -> None:
     assert "--verbose" in result.output
 
 
-def test_help_is_quick_and_light() -> None:
+def test_help_is_light() -> None:
     code = (
         "import sys; from seqrec_plugin.cli import main; "
         "main(['--help'], standalone_mode=False); "
@@ -51,13 +50,6 @@ def test_help_is_quick_and_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(name in done.stdout for name in cli.COMMANDS)
     assert "HEAVY []" in done.stdout
-
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "seqrec_plugin.cli", "--help"], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.3  # the best of three: another process may be using the machine
 
 
 def test_version() -> None:
