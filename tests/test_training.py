@@ -208,6 +208,17 @@ def test_new_data_under_the_same_name_is_used(recipe, tmp_path):
     assert set(second.vocabulary().tokens) == {f"j{n}" for n in range(11)}
 
 
+@pytest.mark.parametrize("split", ["{RS: [0.8, 0.1, 0.1]}", "{TS: [0.8, 0.1, 0.1]}"])
+def test_other_splits_of_recboles_train_and_evaluate_alike(recipe, tmp_path, split):
+    overrides = ["epochs=1", f"eval_args={{split: {split}, order: TO, group_by: user, mode: full}}"]
+    run = train(resolve(recipe, overrides), tmp_path / "run", Silent())
+    parts = run.split()
+    held_out = len(parts.valid) + len(parts.test)
+    users = len(parts.offsets) - 1
+    assert len(parts.train) + held_out + users == len(parts.items)  # a first event is no row
+    assert evaluating.evaluate_run(run)["test"]["masked"] == run.metrics()["test"]["masked"]
+
+
 def test_seen_items_are_excluded_where_repeats_are_rare(recipe, tmp_path):
     once = [(f"u{u}", f"i{n}", str(n)) for u in range(9) for n in range(12)]
     often = [(f"u{u}", f"i{n % 12}", str(n)) for u in range(9) for n in range(24)]

@@ -108,6 +108,7 @@ def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
         _check_kind(key, setting, defaults.get(key))
     settings = {**defaults, **given}
     resolved = Resolved(model, dataset, settings)
+    _check_sense(resolved.values)
     _check_valid_metric(resolved.values)
     if resolved.ours:
         check_ours(model, resolved.values)
@@ -184,6 +185,32 @@ def _sequential_names() -> set[str]:
     root = recbole_folder()
     files = {path.stem for path in (root / "model" / "sequential_recommender").glob("*.py")}
     return {path.stem for path in (root / "properties" / "model").glob("*.yaml") if path.stem.lower() in files}
+
+
+#: Numbers that make no sense below this.
+_AT_LEAST_ONE = ("epochs", "eval_step", "train_batch_size", "eval_batch_size", "MAX_ITEM_LIST_LENGTH")
+#: Optimizers that RecBole knows; it takes any other name for Adam.
+_LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+
+
+def _check_sense(values: Mapping[str, Any]) -> None:
+    """What RecBole would accept and then ignore, or fail at much later."""
+    for key in _AT_LEAST_ONE:
+        if values[key] < 1:
+            raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 1.")
+    if str(values["learner"]).lower() not in _LEARNERS:
+        hint = nearest(str(values["learner"]), _LEARNERS)
+        raise WrongUsage("bad_value", f"learner: there is no optimizer {values['learner']!r}.", hint)
+    arguments = values["eval_args"]
+    if not isinstance(arguments, Mapping) or arguments.get("order") != "TO":
+        raise WrongUsage("bad_value", "eval_args must have order: TO, for sequences are ordered by time.")
+    mode = arguments.get("mode", "full")
+    if any(part != "full" for part in (mode.values() if isinstance(mode, Mapping) else [mode])):
+        raise WrongUsage(
+            "bad_value",
+            f"eval_args has mode: {mode}, but seqrec ranks all items.",
+            "Set mode: full; figures over sampled items do not compare models (Krichene & Rendle, KDD 2020).",
+        )
 
 
 def _check_valid_metric(values: Mapping[str, Any]) -> None:

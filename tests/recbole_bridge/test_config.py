@@ -64,6 +64,12 @@ def test_an_unknown_model_names_the_nearest(file, model):
         "benchmark_filename=[a, b, c]",
         "hidden_size",
         "hidden_size=[",
+        "epochs=0",
+        "MAX_ITEM_LIST_LENGTH=0",
+        "learner=adm",
+        "eval_args={split: {RS: [8, 1, 1]}}",
+        "eval_args={split: {LS: valid_and_test}, order: TO, mode: uni100}",
+        "eval_args={split: {LS: valid_and_test}, order: TO, mode: {valid: full, test: pop50}}",
     ],
 )
 def test_a_value_that_cannot_be_meant_is_refused(file, override):
