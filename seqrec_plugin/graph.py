@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 17
 IR_VERSION = 8
+Names = tuple[str, ...]
+Step = Callable[["Graph", Names, Names], tuple[Names, Names]]
+
 _DTYPES = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
 
 
@@ -22,7 +25,8 @@ class Graph:
     the same bytes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, outer: Graph | None = None, prefix: str = "") -> None:
+        self._outer, self._prefix = outer, prefix
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -46,12 +50,34 @@ class Graph:
     def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> tuple[str, ...]:
         """Add a node with several outputs and return their names."""
         number = len(self._nodes)
-        names = tuple(f"{kind}_{number}_{i}" for i in range(outputs))
-        self._nodes.append(helper.make_node(kind, inputs, names, name=f"{kind}_{number}", **attributes))
+        names = tuple(f"{self._prefix}{kind}_{number}_{i}" for i in range(outputs))
+        self._nodes.append(helper.make_node(kind, inputs, names, name=f"{self._prefix}{kind}_{number}", **attributes))
         return names
+
+    def scan(self, step: Step, state: Sequence[str], sequences: Sequence[str]) -> tuple[Names, Names]:
+        """Run `step` along the first axis of `sequences`: see `layers.Emitter.scan`.
+
+        The body is a graph of its own, whose names are unlike the outer ones; its weights stay outside and are stored
+        once.
+        """
+        prefix = f"{self._prefix}body_{len(self._nodes)}_"
+        body = Graph(self._outer or self, prefix)
+
+        def declared(names: Sequence[str]) -> list[onnx.ValueInfoProto]:
+            return [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+
+        inside = [f"{prefix}state_{i}" for i in range(len(state))]
+        slices = [f"{prefix}slice_{i}" for i in range(len(sequences))]
+        after, outputs = step(body, tuple(inside), tuple(slices))
+        ends = [body.op("Identity", name) for name in (*after, *outputs)]
+        graph = helper.make_graph(body._nodes, f"{prefix}step", declared([*inside, *slices]), declared(ends))
+        found = self.ops("Scan", *state, *sequences, outputs=len(ends), body=graph, num_scan_inputs=len(sequences))
+        return found[: len(state)], found[len(state) :]
 
     def constant(self, value: npt.NDArray[Any] | np.generic | Sequence[int]) -> str:
         """Add an initializer (a list of integers becomes int64 [n]) and return its name; equal ones are stored once."""
+        if self._outer is not None:
+            return self._outer.constant(value)
         array = np.asarray(value, dtype=np.int64) if isinstance(value, (list, tuple)) else np.ascontiguousarray(value)
         if isinstance(value, np.generic):
             array = array.reshape(())

@@ -23,6 +23,7 @@ _OURS = "seqrec-plugin"
 _BUILT_IN = {
     "GRU4RecTied": "seqrec_plugin.models.gru4rectied:GRU4RecTied",
     "LSTM4Rec": "seqrec_plugin.models.lstm4rec:LSTM4Rec",
+    "RNN4Rec": "seqrec_plugin.models.rnn4rec:RNN4Rec",
 }
 
 

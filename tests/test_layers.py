@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from seqrec_plugin.layers import GRU, LSTM, Dropout, FeedForward, Gelu, Layer, LayerNorm, Linear, Residual, Stack
+from seqrec_plugin.layers import GRU, LSTM, Dropout, Elman, FeedForward, Gelu, Layer, LayerNorm, Linear, Residual, Stack
 from seqrec_plugin.testing import LayerContract
 
 WIDTH = LayerContract.width
 
 EXAMPLES = {
+    Elman: lambda: Elman(WIDTH, 5, 4),
     LSTM: lambda: LSTM(WIDTH, 5),
     GRU: lambda: GRU(WIDTH, 5),
     Linear: lambda: Linear(WIDTH, 4),
@@ -68,6 +69,16 @@ def test_gru_is_torchs_gru_with_input_biases():
     expected, end = theirs(x)
     torch.testing.assert_close(y, expected)
     torch.testing.assert_close(h, end[0])
+
+
+class TestElmanRelu(LayerContract):
+    def build(self):
+        return Elman(WIDTH, 5, 4, "relu")
+
+
+class TestElmanSigmoid(LayerContract):
+    def build(self):
+        return Elman(WIDTH, 5, 4, "sigmoid")
 
 
 @pytest.mark.parametrize("kind", [LSTM, GRU])

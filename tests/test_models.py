@@ -16,8 +16,9 @@ def _variants(name: str) -> list[dict]:
     fields = dataclasses.fields(registry.load(name).Config)
     sizes = {"embedding_size": 8, "hidden_size": 8}
     small = {f.name: sizes[f.name] for f in fields if f.name in sizes}
-    switches = [f for f in fields if isinstance(f.default, bool)]
-    return [small, *({**small, f.name: not f.default} for f in switches)]
+    others = [(f.name, not f.default) for f in fields if isinstance(f.default, bool)]
+    others += [(f.name, choice) for f in fields for choice in f.metadata["choices"] if choice != f.default]
+    return [small, *({**small, name: value} for name, value in others)]
 
 
 CASES = [(name, values) for name in registry.names() for values in _variants(name)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,10 @@ Names = tuple[str, ...]
 Array = npt.NDArray[Any]
 
 
+#: (graph, state, slices) → (next state, outputs)
+Step = Callable[["Emitter", Names, Names], tuple[Names, Names]]
+
+
 class Emitter(Protocol):
     """What a layer may ask of the graph under construction; training needs no onnx for it."""
 
@@ -23,6 +27,19 @@ class Emitter(Protocol):
 
     def ops(self, kind: str, *inputs: str, outputs: int, **attributes: Any) -> Names:
         """Add a node with several outputs and return their names."""
+
+    def scan(self, step: Step, state: Names, sequences: Names) -> tuple[Names, Names]:
+        """Run `step` along the first axis of `sequences`, for recurrences that no operator computes.
+
+        Args:
+            step: writes one step: from a graph, the names of the state and of one slice of each sequence, to the names
+                of the next state and of the step's outputs.
+            state: names of the state at the start.
+            sequences: names of float32 [length, batch, any].
+
+        Returns:
+            names of the state at the end, and of the outputs, [length, batch, any] each.
+        """
 
     def constant(self, value: Array | np.generic | Sequence[int]) -> str:
         """Add an initializer (a list of integers becomes int64 [n]) and return its name."""

@@ -110,6 +110,88 @@ class GRU(Layer):
         return graph.op("Squeeze", y, graph.constant([1])), (graph.op("Squeeze", h, zero),)
 
 
+#: How an Elman network may squash: torch's function and ONNX's operator.
+ACTIVATIONS = {"tanh": (torch.tanh, "Tanh"), "relu": (torch.relu, "Relu"), "sigmoid": (torch.sigmoid, "Sigmoid")}
+
+
+class Elman(Layer):
+    """The plain recurrent network (Elman, 1990).
+
+        h' = σ(W·x + U·h + b)    o = σ(V·h' + c)
+
+    The operator RNN of ONNX computes tanh alone in every runtime (tract ignores its `activations` attribute), so the
+    others are a scan. Where σ(0) is not 0 the state is held at padding, as is the output.
+
+    Args:
+        input_size: width of the input.
+        hidden_size: width of the state.
+        output_size: width of the output.
+        activation: σ: `tanh`, `relu` or `sigmoid`.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int, activation: str = "tanh") -> None:
+        super().__init__()
+        self.activation = activation
+        self.state_sizes = (hidden_size,)
+        self.cell = nn.RNN(
+            input_size + 1,
+            hidden_size,
+            bias=False,
+            batch_first=True,
+            nonlinearity="relu" if activation == "relu" else "tanh",
+        )
+        _initialise(self.cell)
+        self.output = nn.Linear(hidden_size, output_size)
+        nn.init.xavier_uniform_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, x: Tensor, keep: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Layer.forward`."""
+        squash, _ = ACTIVATIONS[self.activation]
+        masked = torch.cat([x * keep, keep], dim=-1)
+        if self.activation == "sigmoid":  # which torch's cell does not have
+            y, h = self._steps(masked, keep, state[0])
+        else:
+            y, last = self.cell(masked, state[0].unsqueeze(0))
+            h = last.squeeze(0)
+        return squash(self.output(y)) * keep, (h,)
+
+    def _steps(self, masked: Tensor, keep: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        weight_ih, weight_hh = _weights(self.cell)
+        projected, steps = masked @ weight_ih.T, []
+        for t in range(masked.shape[1]):
+            h = torch.where(keep[:, t] > 0, torch.sigmoid(projected[:, t] + h @ weight_hh.T), h)
+            steps.append(h)
+        return torch.stack(steps, dim=1), h
+
+    def emit(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
+        """See `Layer.emit`."""
+        weight_ih, weight_hh = map(array, _weights(self.cell))
+        squash = ACTIVATIONS[self.activation][1]
+        masked = graph.op("Concat", graph.op("Mul", x, keep), keep, axis=2)
+        if self.activation == "tanh":
+            zero = graph.constant([0])
+            weights = graph.constant(weight_ih[None]), graph.constant(weight_hh[None])
+            h = graph.op("Unsqueeze", state[0], zero)
+            y, last = graph.ops(
+                "RNN", masked, *weights, *_NO_BIAS_NO_LENGTHS, h, outputs=2, hidden_size=self.state_sizes[0]
+            )
+            y, after = graph.op("Squeeze", y, graph.constant([1])), graph.op("Squeeze", last, zero)
+        else:
+            projected = graph.op("MatMul", masked, graph.constant(weight_ih.T))
+            recurrent, half = graph.constant(weight_hh.T), graph.constant(np.float32(0.5))
+
+            def step(body: Emitter, state: Names, slices: Names) -> tuple[Names, Names]:
+                new = body.op(squash, body.op("Add", slices[0], body.op("MatMul", state[0], recurrent)))
+                new = body.op("Where", body.op("Greater", slices[1], half), new, state[0])
+                return (new,), (new,)
+
+            (after,), (y,) = graph.scan(step, state, (projected, keep))
+        output = graph.op("MatMul", y, graph.constant(array(self.output.weight).T))
+        output = graph.op(squash, graph.op("Add", output, graph.constant(array(self.output.bias))))
+        return graph.op("Mul", output, keep), (after,)
+
+
 def _weights(cell: nn.RNNBase) -> tuple[Tensor, Tensor]:
     """[gates·hidden, input + 1] and [gates·hidden, hidden], gates in torch's order."""
     weight_ih, weight_hh = cell.weight_ih_l0, cell.weight_hh_l0

@@ -11,15 +11,24 @@ from seqrec_plugin.errors import WrongUsage, nearest
 C = TypeVar("C")
 
 
-def option(default: Any, meaning: str, *, low: float | None = None, high: float | None = None) -> Any:
+def option(
+    default: Any,
+    meaning: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
     """A field of a model's config.
 
     Args:
         default: its value where the user gives none.
         meaning: one sentence for people.
         low, high: the least and the greatest valid number, both inclusive.
+        choices: the valid texts, for an option that is one.
     """
-    return dataclasses.field(default=default, metadata={"meaning": meaning, "low": low, "high": high})
+    metadata = {"meaning": meaning, "low": low, "high": high, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def build(config: type[C], values: Mapping[str, Any]) -> C:
@@ -50,6 +59,8 @@ def _check(name: str, value: Any, wanted: type, metadata: Mapping[str, Any]) -> 
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits:
         raise WrongUsage("bad_value", f"{name} is {value!r}, but must be of type {wanted.__name__}.")
+    if metadata["choices"] and value not in metadata["choices"]:
+        raise WrongUsage("bad_value", f"{name} cannot be {value!r}.", nearest(value, metadata["choices"]))
     low, high = metadata["low"], metadata["high"]
     # Written so that NaN, which compares with nothing, is refused too.
     if not ((low is None or value >= low) and (high is None or value <= high)):
