@@ -8,6 +8,7 @@ completes three of RecBole's modules in memory right after they load.
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -94,36 +95,28 @@ class _CompletingLoader(importlib.abc.Loader):
         return getattr(self._loader, name)  # get_source and the like, for tracebacks and inspect
 
 
-def _complete_datasets(module: ModuleType) -> None:
-    def attribute(name: str) -> Any:
-        model = name.removesuffix("Dataset")
-        if name.endswith("Dataset") and model in registry.names():
-            from seqrec_plugin.recbole_bridge.dataset import SequenceDataset
+def _offer(suffix: str, ours: str, baseline: str) -> Callable[[ModuleType], None]:
+    """Let a module of RecBole have `<Model><suffix>` for our models, and for RecBole's own under `exact_time`.
 
-            return SequenceDataset
-        if name.endswith("Dataset") and _exact_time.get(model):
-            from seqrec_plugin.recbole_bridge.dataset import ExactSequentialDataset
+    Args:
+        suffix: `Dataset` or `Trainer`.
+        ours, baseline: `module:Class` below the bridge, imported when RecBole asks.
+    """
 
-            return ExactSequentialDataset
-        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+    def complete(module: ModuleType) -> None:
+        def attribute(name: str) -> Any:
+            model = name.removesuffix(suffix)
+            wanted = None
+            if model != name:
+                wanted = ours if model in registry.names() else baseline if _exact_time.get(model) else None
+            if wanted is None:
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            place, _, class_name = wanted.partition(":")
+            return getattr(importlib.import_module(f"seqrec_plugin.recbole_bridge.{place}"), class_name)
 
-    module.__getattr__ = attribute  # type: ignore[method-assign]
+        module.__getattr__ = attribute  # type: ignore[method-assign]
 
-
-def _complete_trainers(module: ModuleType) -> None:
-    def attribute(name: str) -> Any:
-        model = name.removesuffix("Trainer")
-        if name.endswith("Trainer") and model in registry.names():
-            from seqrec_plugin.recbole_bridge.trainer import SequenceTrainer
-
-            return SequenceTrainer
-        if name.endswith("Trainer") and _exact_time.get(model):
-            from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer
-
-            return BaselineTrainer
-        raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
-
-    module.__getattr__ = attribute  # type: ignore[method-assign]
+    return complete
 
 
 def _complete_configurator(module: ModuleType) -> None:
@@ -133,7 +126,7 @@ def _complete_configurator(module: ModuleType) -> None:
 
 
 _COMPLETE: dict[str, Callable[[ModuleType], None]] = {
-    "recbole.data.dataset": _complete_datasets,
-    "recbole.trainer": _complete_trainers,
+    "recbole.data.dataset": _offer("Dataset", "dataset:SequenceDataset", "dataset:ExactSequentialDataset"),
+    "recbole.trainer": _offer("Trainer", "trainer:SequenceTrainer", "trainer:BaselineTrainer"),
     "recbole.config.configurator": _complete_configurator,
 }
