@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -32,6 +33,21 @@ def load_model(run: RunFolder) -> SequenceModel:
     except RuntimeError as error:
         raise BadData("run_invalid", f"The weights in {run.path} do not fit {info.model}: {error}.") from None
     return model.eval()
+
+
+def set_threads(wanted: int) -> int:
+    """Set torch's threads, never more than the cores this process may use; 0 means all of these.
+
+    Numbers repeat to the last digit with the same number of threads only, so a run records its own.
+
+    One is the default: on two shared cores a second thread made an epoch of small models slower, not faster.
+    """
+    import torch
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = min(wanted or allowed, allowed)
+    torch.set_num_threads(threads)
+    return threads
 
 
 def rank_targets(

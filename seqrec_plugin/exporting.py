@@ -16,7 +16,7 @@ import torch
 from seqrec_plugin import bundle, card, golden, ranking, verifying
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import Failed, WrongUsage
-from seqrec_plugin.evaluating import load_model
+from seqrec_plugin.evaluating import load_model, set_threads
 from seqrec_plugin.graph import IR_VERSION, OPSET, Graph
 from seqrec_plugin.history import pad
 from seqrec_plugin.manifest import (
@@ -59,6 +59,7 @@ def export(run_path: Path, output: Path, *, top_k: int = 100, force: bool = Fals
         SeqrecError: the run or the output folder is wrong.
     """
     run = RunFolder.open(run_path)
+    set_threads(run.info.threads)
     info, model, vocabulary = run.info, load_model(run), run.vocabulary()
     provenance = Provenance(
         model=info.model,

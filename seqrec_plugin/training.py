@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
-import os
 import sys
 import time
 import warnings
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from seqrec_plugin import atomic, checkpoint
 from seqrec_plugin.checkpoint import RunFolder, RunInfo, Split
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
+from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.settings import Resolved, read_yaml, recbole_folder
 from seqrec_plugin.vocabulary import Vocabulary
 
@@ -55,7 +55,7 @@ def train(
     if run.finished:
         return run
     run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
-    threads = _set_threads(resolved.values["threads"])
+    threads = set_threads(resolved.values["threads"])
     started = time.monotonic()
     with _contained(run):
         trainer, dataset, parts = build(resolved, run)
@@ -138,19 +138,6 @@ def _check_same(run: RunFolder, resolved: Resolved) -> None:
             f"{run.path} was started with other values of {', '.join(sorted(changed))}.",
             "Resume with the same configuration, or start a new run.",
         )
-
-
-def _set_threads(wanted: int) -> int:
-    """Set torch's threads, never more than the cores this process may use; 0 means all of these.
-
-    One is the default: on two shared cores a second thread made an epoch of small models slower, not faster.
-    """
-    import torch
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = min(wanted or allowed, allowed)
-    torch.set_num_threads(threads)
-    return threads
 
 
 @contextlib.contextmanager

@@ -25,8 +25,9 @@ def command(run: Path, as_json: bool) -> None:
 
     folder = RunFolder.open(run)
     if folder.info.ours:
-        from seqrec_plugin.evaluating import evaluate_run
+        from seqrec_plugin.evaluating import evaluate_run, set_threads
 
+        set_threads(folder.info.threads)
         metrics = evaluate_run(folder)
     else:
         metrics = folder.metrics()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -26,9 +25,6 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
       seqrec train lstm_ml100k -o runs/small --set hidden_size=32 --set epochs=5
       seqrec train lstm_ml100k -o runs/gru --set model=GRU4Rec
     """
-    # Before torch loads: on shared cores, threads that spin while they wait can be ten times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
     from seqrec_plugin.cli import shipped
     from seqrec_plugin.recbole_bridge.settings import resolve
 
