@@ -169,7 +169,11 @@ def dataset_file(folder: str | Path, name: str | None = None, suffix: str = ".in
     found = sorted(path for path in folder.glob(f"*{suffix}") if path.is_file())
     if len(found) != 1:
         there = f"{len(found)} files" if found else "no file"
-        raise BadData("dataset_missing", f"{folder} holds {there} *{suffix}.", "Name the data set.")
+        raise BadData(
+            "dataset_missing",
+            f"{folder} holds {there} *{suffix}.",
+            "Name the data set (--dataset), or the file's own folder.",
+        )
     return found[0]
 
 

@@ -54,6 +54,9 @@ def read(path: str | Path) -> Bundle:
             `file_missing`, `file_changed` or `too_large`.
     """
     path = Path(path)
+    if (path / "run.json").is_file() and not (path / MANIFEST_FILE).exists():
+        hint = f"Export it first: seqrec export {path} -o BUNDLE"
+        raise BadData("bundle_missing", f"{path} is a run folder, not a bundle.", hint)
     present = _present(path)
     if MANIFEST_FILE not in present:
         raise BadData("bundle_missing", f"{path} is no bundle: it has no {MANIFEST_FILE}.")

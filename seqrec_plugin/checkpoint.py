@@ -16,9 +16,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,7 @@ CURVE_FILE = "curve.jsonl"
 LOG_FILE = "log.txt"
 LAST_FILE = "last.pt"
 RECBOLE_FOLDER = "recbole"
+_LISTED = (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, SPLIT_FILE, PROBE_FILE, METRICS_FILE, CURVE_FILE)
 
 _NOTE = """This folder is a training run of seqrec. It holds user data (split.npz, probe.jsonl, recbole/): keep it where
 the events themselves may be kept. What `seqrec export` makes of it holds none.
@@ -53,7 +56,7 @@ the events themselves may be kept. What `seqrec export` makes of it holds none.
 
 
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`run.json`. `ours` tells whether the model is in our registry or RecBole's own."""
+    """`run.json`. `ours` tells whether the model is in our registry or RecBole's own; `files` holds each sha256."""
 
     format_version: int
     model: str
@@ -70,6 +73,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int
     seconds: float
     versions: dict[str, str]
+    files: dict[str, str] = {}  # name → sha256
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,9 @@ class Split:
 class RunFolder:
     """Reads and writes the files of one run; every file is written beside and renamed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, replaced: Path | None = None) -> None:
         self.path = path
+        self._replaced = replaced
 
     @classmethod
     def create(cls, path: Path, force: bool = False, resume: bool = False) -> RunFolder:
@@ -106,7 +111,7 @@ class RunFolder:
 
         Args:
             path: the folder.
-            force: empty it first, if it is a run folder.
+            force: replace the run that is in it; the old one is put aside until `settle`.
             resume: go on with what is in it.
 
         Raises:
@@ -123,31 +128,59 @@ class RunFolder:
             if not is_run:
                 hint = "Choose another folder; --force replaces only a folder that holds a run."
             raise WrongUsage("output_exists", f"The output folder {path} is already used.", hint)
+        replaced = path.with_name(f".{path.name}.replaced") if used and not resume else None
         try:
-            if used and not resume:
-                shutil.rmtree(path)
+            if replaced is not None:
+                shutil.rmtree(replaced, ignore_errors=True)
+                path.rename(replaced)
             (path / RECBOLE_FOLDER).mkdir(parents=True, exist_ok=True)
-            run = cls(path)
+            run = cls(path, replaced)
             run.write("README.txt", _NOTE.encode())
         except OSError as error:
             raise BadData("output_unwritable", f"{path} cannot be written: {error.strerror}.") from None
         return run
+
+    def settle(self) -> None:
+        """The training has begun: what it replaces may go."""
+        if self._replaced is not None:
+            shutil.rmtree(self._replaced)
+            self._replaced = None
+
+    def abandon(self) -> None:
+        """The training cannot begin: leave everything as it was."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._replaced is not None:
+            self._replaced.rename(self.path)
+
+    def finish(self, info: RunInfo) -> None:
+        """Write `run.json`, with which the run is finished, and drop what only `--resume` needs."""
+        files = {name: _sha256(self.path / name) for name in _LISTED}
+        self.save_json(RUN_FILE, msgspec.structs.replace(info, files=files))
+        (self.path / LAST_FILE).unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
         """A finished run.
 
         Raises:
-            BadData: `run_invalid` where it is none, `run_format_unknown` for another format version.
+            BadData: `run_invalid` where it is none or a file of it is missing, changed or a link;
+                `run_format_unknown` for another format version.
         """
         if not path.is_dir():
             raise BadData("run_invalid", f"There is no run folder {path}.")
         if not (path / RUN_FILE).is_file():
             started = (path / CONFIG_FILE).is_file()
             hint = "Its training has not finished: go on with --resume." if started else ""
+            if (path / "manifest.json").is_file():
+                hint = "It is a bundle: see `seqrec verify` and `seqrec recommend`."
             raise BadData("run_invalid", f"{path} is no finished run: it has no {RUN_FILE}.", hint)
         run = cls(path)
-        run.info  # noqa: B018  (reads and checks it)
+        for name, sha256 in run.info.files.items():
+            file = path / name
+            if name not in _LISTED or file.is_symlink() or not file.is_file():
+                raise BadData("run_invalid", f"{file} is missing, or is no plain file.", "Train again, or restore it.")
+            if _sha256(file) != sha256:
+                raise BadData("run_invalid", f"{file} is not what training wrote.", "Train again, or restore it.")
         return run
 
     @property
@@ -194,7 +227,7 @@ class RunFolder:
         try:
             with np.load(io.BytesIO(self._read(SPLIT_FILE)), allow_pickle=False) as arrays:
                 return Split(**{name: arrays[name] for name in ("items", "offsets", "train", "valid", "test")})
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise BadData("run_invalid", f"{self.path / SPLIT_FILE} cannot be read: {error}.") from None
 
     def probe(self) -> list[list[int]]:
@@ -247,3 +280,8 @@ class RunFolder:
             return (self.path / name).read_bytes()
         except OSError as error:
             raise BadData("run_invalid", f"{self.path / name} cannot be read: {error.strerror}.") from None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -84,6 +84,8 @@ class _Maker:
                 self._session("a history, then events", [some, self._draw(1), [self.unknown], self._draw(2)]),
                 self._session("from nothing", [[], self._draw(1)]),
             ]
+        if self.manifest.state and limit <= LONGEST:
+            sessions.append(self._session("past the limit", [self._draw(limit), self._draw(1), self._draw(2)]))
         return Golden(
             tolerance=TOLERANCE,
             questions=tuple(self._question(name, question) for name, question in questions.items()),

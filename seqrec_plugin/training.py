@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from seqrec_plugin import atomic, checkpoint
 from seqrec_plugin.checkpoint import RunFolder, RunInfo, Split
-from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
+from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.settings import Resolved, read_yaml, recbole_folder
 from seqrec_plugin.vocabulary import Vocabulary
@@ -48,17 +48,23 @@ def train(
     Raises:
         SeqrecError: the data, the configuration or the training is wrong; see the codes.
     """
-    data_sha256, titles = _find_data(resolved), _titles(resolved)
+    data_sha256, titles = _check_data(resolved), _titles(resolved)
     run = RunFolder.create(output, force, resume)
     if resume:
         _check_same(run, resolved)
     if run.finished:
         return run
-    run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
     threads = set_threads(resolved.values["threads"])
     started = time.monotonic()
     with _contained(run):
-        trainer, dataset, parts = build(resolved, run)
+        try:
+            run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
+            trainer, dataset, parts = build(resolved, run)
+        except BaseException:
+            if not resume:
+                run.abandon()
+            raise
+        run.settle()
         curve = _Curve(run, trainer, reporter, resume)
         trainer.reporter = curve
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
@@ -91,8 +97,7 @@ def train(
     run.save_split(split)
     run.save_lines(checkpoint.PROBE_FILE, _probe(split, info.seed))
     run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
-    run.save_json(checkpoint.RUN_FILE, info)  # last: with it the run is finished
-    (run.path / checkpoint.LAST_FILE).unlink(missing_ok=True)
+    run.finish(info)
     return run
 
 
@@ -112,8 +117,8 @@ def data_file(resolved: Resolved) -> Path:
     return Path(str(resolved.values["data_path"])) / name / f"{name}.inter"
 
 
-def _find_data(resolved: Resolved) -> str:
-    """Check that the events are there before anything slow starts; returns the file's sha256."""
+def _check_data(resolved: Resolved) -> str:
+    """Read the events once before anything is made, so that a mistake in them costs nothing; returns the sha256."""
     file = data_file(resolved)
     if not file.is_file():
         raise BadData(
@@ -121,10 +126,46 @@ def _find_data(resolved: Resolved) -> str:
             f"The data set {resolved.dataset!r} has no file {file}.",
             "Set data_path to the folder that holds the data set's folder.",
         )
-    if file.stat().st_size == 0:
-        raise BadData("dataset_empty", f"{file} is empty.")
+    values = resolved.values
+    fields = {key: values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")}
+    table = atomic.read(
+        file,
+        separator=values["field_separator"],
+        encoding=values.get("encoding") or "utf-8",
+        ids=[fields["USER_ID_FIELD"], fields["ITEM_ID_FIELD"]] if values["exact_time"] else [],
+    )
+    columns = values["load_col"]
+    loaded = columns.get("inter", ()) if isinstance(columns, Mapping) else table.names
+    for key, field in fields.items():
+        if field not in table.names:
+            hint = f"Set {key} to one of {', '.join(table.names)}."
+            raise BadData("dataset_invalid", f"{file} has no field {field!r}.", hint)
+        if field not in loaded:
+            raise WrongUsage("bad_value", f"load_col leaves out {field!r}, which {key} names.", "Add it to load_col.")
+    if values["exact_time"]:
+        table.exact_times(fields["TIME_FIELD"])
+    else:
+        for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+            _check_for_recboles_reader(table, fields[key])
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+#: What pandas, and so RecBole's reader, takes for a missing value; RecBole then drops the event.
+_MISSING = frozenset(
+    "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|None|n/a|nan|null|".split("|")
+)
+
+
+def _check_for_recboles_reader(table: atomic.Table, field: str) -> None:
+    """Without `exact_time` RecBole reads the file its own way: no event may be lost in silence."""
+    for line, value in enumerate(table.column(field), start=2):
+        if value in _MISSING or value.startswith('"'):
+            raise BadData(
+                "dataset_invalid",
+                f"{table.path}, line {line}: RecBole's own reader loses the {field} {value!r}.",
+                "Set exact_time: true, which reads ids byte for byte.",
+            )
 
 
 def _check_same(run: RunFolder, resolved: Resolved) -> None:
@@ -133,8 +174,8 @@ def _check_same(run: RunFolder, resolved: Resolved) -> None:
     now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
     changed = [key for key in now if key not in before or before[key] != now[key]]
     if changed:
-        raise Failed(
-            "training_failed",
+        raise WrongUsage(
+            "bad_value",
             f"{run.path} was started with other values of {', '.join(sorted(changed))}.",
             "Resume with the same configuration, or start a new run.",
         )
@@ -174,7 +215,12 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
 
     from seqrec_plugin.recbole_bridge.config import recbole_config
 
-    config = recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
+    try:
+        config = recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
+    except SeqrecError:
+        raise
+    except _RECBOLES as error:
+        raise WrongUsage("bad_value", f"RecBole does not accept this configuration: {_words(error)}.") from error
     init_seed(config["seed"], config["reproducibility"])
     try:
         dataset = create_dataset(config)
@@ -182,8 +228,9 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
         parts = data_preparation(config, dataset)
     except SeqrecError:
         raise
-    except ValueError as error:
-        raise BadData("dataset_invalid", f"RecBole cannot read {resolved.dataset!r}: {error}.") from None
+    except _RECBOLES as error:
+        hint = "" if config["exact_time"] else "RecBole's own reader takes some ids for missing: set exact_time: true."
+        raise BadData("dataset_invalid", f"RecBole cannot use {resolved.dataset!r}: {_words(error)}.", hint) from error
     if len(parts[1].dataset) == 0 or len(parts[2].dataset) == 0:
         raise BadData(
             "dataset_too_short",
@@ -196,7 +243,7 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
         raise WrongUsage(
             "bad_value",
             f"topk asks for {longest} items, but {resolved.dataset!r} has only {dataset.item_num - 1}.",
-            "Set topk: [1], or bring more items.",
+            "Set topk: [1] and valid_metric: MRR@1, or bring more items.",
         )
     init_seed(config["seed"], config["reproducibility"])
     model = get_model(config["model"])(config, dataset).to(config["device"])
@@ -206,6 +253,14 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
     trainer.select_masked = True
     trainer.last_file = run.path / checkpoint.LAST_FILE
     return trainer, dataset, parts
+
+
+#: What RecBole raises for what it does not like.
+_RECBOLES = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
 
 
 class _Curve:

@@ -18,6 +18,7 @@ from seqrec_plugin.evaluating import load_model
 from seqrec_plugin.exporting import export
 from seqrec_plugin.layers import LSTM
 from seqrec_plugin.runtime import Recommender
+from tests.conftest import reseal
 
 
 def _silent(check):
@@ -155,6 +156,7 @@ def test_weights_that_are_not_finite_are_refused(finished_run, tmp_path):
     weights = run.weights()
     weights["item_table.weight"][3, 2] = float("nan")
     run.save_weights(weights)
+    reseal(tmp_path / "run")
     with pytest.raises(Failed, match="NaN"):
         export(tmp_path / "run", tmp_path / "bundle", report=_silent)
     assert not (tmp_path / "bundle").exists()
@@ -164,6 +166,7 @@ def test_weights_of_another_shape_are_refused(finished_run, tmp_path):
     shutil.copytree(finished_run, tmp_path / "run")
     run = RunFolder.open(tmp_path / "run")
     run.save_weights({name: w for name, w in run.weights().items() if name != "item_table.bias"})
+    reseal(tmp_path / "run")
     with pytest.raises(BadData, match="do not fit"):
         export(tmp_path / "run", tmp_path / "bundle", report=_silent)
 

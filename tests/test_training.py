@@ -19,7 +19,7 @@ from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
 from seqrec_plugin.recbole_bridge.settings import read_yaml, resolve
 from seqrec_plugin.training import train
-from tests.conftest import AWKWARD, Silent, write_dataset
+from tests.conftest import AWKWARD, Silent, reseal, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
@@ -149,7 +149,7 @@ def test_a_killed_run_goes_on_to_the_same_result(recipe, finished_run, tmp_path)
 def test_another_configuration_cannot_resume(recipe, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(resolve(recipe), tmp_path / "run", _Interrupts(1))
-    with pytest.raises(Failed, match="learning_rate"):
+    with pytest.raises(WrongUsage, match="learning_rate"):
         train(resolve(recipe, ["learning_rate=0.5"]), tmp_path / "run", Silent(), resume=True)
 
 
@@ -248,6 +248,33 @@ def test_force_replaces_a_run(recipe, finished_run, tmp_path):
     assert len(run.curve()) == 1
 
 
+def test_a_forced_run_that_cannot_begin_leaves_the_old_one(recipe, finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
+    with pytest.raises(WrongUsage, match="RecBole does not accept"):
+        train(resolve(recipe, ["repeatable=false"]), tmp_path / "run", Silent(), force=True)
+    assert _weights(tmp_path / "run") == _weights(finished_run)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_training_that_cannot_begin_leaves_nothing(recipe, tmp_path):
+    with pytest.raises(WrongUsage, match="topk"):
+        train(resolve(recipe, ["topk=[10, 50]"]), tmp_path / "run", Silent())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(recipe, shop, tmp_path):
+    (tmp_path / "bom").mkdir()
+    text = (shop / "shop" / "shop.inter").read_text(encoding="utf-8")
+    (tmp_path / "bom" / "bom.inter").write_text(text, encoding="utf-8-sig")
+    run = train(resolve(recipe, ["dataset=bom", f"data_path={tmp_path}", "epochs=1"]), tmp_path / "run", Silent())
+    assert set(AWKWARD) <= set(run.vocabulary().tokens)
+
+
+def test_ids_that_recboles_reader_loses_are_said_so_without_exact_time(recipe, tmp_path):
+    with pytest.raises(BadData, match="exact_time: true"):
+        train(resolve(recipe, ["exact_time=false"]), tmp_path / "run", Silent())
+
+
 def test_an_unwritable_output_folder_is_said_so(recipe, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadData, match="cannot be written"):
@@ -268,14 +295,23 @@ def test_a_diverging_training_says_so_and_what_to_do(recipe, tmp_path):
         ("user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1\nu\ti\n", "line 3"),
         ("user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1\nu\tj\t\n", "line 3"),
         ("user_id:token\titem_id:token\n" + "u\ti\nu\tj\n", "timestamp"),
+        ("user_id:token,item_id:token,timestamp:float\nu,i,1\n", "line 1"),
+        ("u\ti\t1\n", "line 1"),
+        ("user:token\titem:token\ttime:float\nu\ti\t1\n", "Set USER_ID_FIELD to one of user, item, time"),
+        ("user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1\nu\tj\tyesterday\n", "line 3.*yesterday"),
+        ("user_id:token\titem_id:token\ttimestamp:float\nu\ti\t1\nu\tj\t1700000000\nu\tj\t1700000000000\n", "mixed"),
     ],
-    ids=["no byte", "header only", "two events", "a field short", "no time", "no time column"],
+    ids=[
+        *("no byte", "header only", "two events", "a field short", "no time", "no time column", "commas"),
+        *("no header", "other names", "a word for a time", "two units"),
+    ],
 )
 def test_bad_data_is_one_sentence_that_says_where(recipe, tmp_path, content, reason):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "bad.inter").write_text(content)
     with pytest.raises(BadData, match=reason):
         train(resolve(recipe, ["dataset=bad", f"data_path={tmp_path}"]), tmp_path / "run", Silent())
+    assert not (tmp_path / "run").exists()
 
 
 def test_filters_that_leave_nothing_are_said_so(recipe, tmp_path):
@@ -304,13 +340,42 @@ def test_a_run_of_an_unknown_format_is_refused(finished_run, tmp_path):
     assert caught.value.code == "run_format_unknown"
 
 
+LISTED = [
+    checkpoint.CONFIG_FILE,
+    checkpoint.WEIGHTS_FILE,
+    checkpoint.VOCABULARY_FILE,
+    checkpoint.SPLIT_FILE,
+    checkpoint.PROBE_FILE,
+    checkpoint.METRICS_FILE,
+    checkpoint.CURVE_FILE,
+]
+
+
+@pytest.mark.parametrize("name", LISTED)
+@pytest.mark.parametrize("how", ["missing", "one bit", "a link"])
+def test_a_damaged_run_is_refused(finished_run, tmp_path, name, how):
+    shutil.copytree(finished_run, tmp_path / "run")
+    file = tmp_path / "run" / name
+    data = bytearray(file.read_bytes())
+    if how == "one bit":
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+    else:
+        file.rename(tmp_path / "elsewhere")
+        if how == "a link":
+            file.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BadData, match=name) as caught:
+        RunFolder.open(tmp_path / "run")
+    assert caught.value.code == "run_invalid"
+
+
 @pytest.mark.parametrize(
     "name", [checkpoint.WEIGHTS_FILE, checkpoint.SPLIT_FILE, checkpoint.VOCABULARY_FILE, checkpoint.PROBE_FILE]
 )
-@pytest.mark.parametrize("content", [None, b"garbage"], ids=["missing", "garbage"])
-def test_a_damaged_run_is_said_so(finished_run, tmp_path, name, content):
+def test_garbage_that_was_sealed_is_still_no_traceback(finished_run, tmp_path, name):
     shutil.copytree(finished_run, tmp_path / "run")
-    (tmp_path / "run" / name).unlink() if content is None else (tmp_path / "run" / name).write_bytes(content)
+    (tmp_path / "run" / name).write_bytes(b"garbage")
+    reseal(tmp_path / "run")
     run = RunFolder.open(tmp_path / "run")
     read = {
         checkpoint.WEIGHTS_FILE: run.weights,

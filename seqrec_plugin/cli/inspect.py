@@ -44,7 +44,7 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Lines of a name and a value; a further line of the same fact has no name."""
     manifest, made = bundle.manifest, bundle.manifest.provenance
     yield "bundle", f"{bundle.id}, format {manifest.format_version}"
-    yield "model", f"{made.model}, epoch {made.epoch}, seed {made.seed}"
+    yield "model", f"{made.model}, epoch {made.epoch + 1}, seed {made.seed}"
     yield from _named("config", [f"{key}: {value}" for key, value in made.config.items()])
     yield "data", f"{made.dataset}, sha256 {made.data_sha256}"
     yield from _named("quality", list(_metrics(made.metrics)) or ["not measured"])

@@ -18,7 +18,11 @@ _PLACE = click.Path(path_type=Path)
 
 @click.command("recommend")
 @click.argument("bundle", type=_PLACE)
-@click.option("--history", metavar="IDS", help="Items that the user had, oldest first, with commas; '' for a newcomer.")
+@click.option(
+    "--history",
+    metavar="IDS",
+    help="Items that the user had, oldest first, with commas; '' for a newcomer. Ids that hold commas: use JSON.",
+)
 @click.option("--history-file", metavar="FILE", type=click.File("rb"), help="One question a line, as JSON; - is stdin.")
 @click.option("--user", metavar="ID", help="A user whose history is in a data set: see --dataset-dir.")
 @click.option("--dataset-dir", type=_PLACE, metavar="DIR", help="Where the data set's .inter file is.")
@@ -91,6 +95,9 @@ def command(
 
         histories = AtomicHistories(dataset_file(str(dataset_dir), dataset))
         tokens = [event.item for event in histories.history(user)]
+    strange = [item for item in _ids(exclude) if recommender.vocabulary.index(item) is None]
+    if strange:
+        click.echo(f"Unknown items in --exclude: {', '.join(map(repr, strange))}.", err=True)
     answer = recommender.recommend(tokens, k=k, exclude=_ids(exclude), include_seen=include_seen)
     if as_json:
         click.echo(_json(answer, titles))

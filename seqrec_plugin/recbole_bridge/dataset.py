@@ -60,8 +60,14 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
         if not self.config["exact_time"]:
             return super()._load_feat(filepath, source)
         time_field = self.time_field if source == FeatureSource.INTERACTION else None
-        with _reading(_ExactReader(self.config, time_field)):
-            return super()._load_feat(filepath, source)
+        own = self.config["encoding"]
+        # RecBole opens the file for its header, in the locale's encoding; a byte order mark would be part of a name.
+        self.config["encoding"] = own or "utf-8-sig"
+        try:
+            with _reading(_ExactReader(self.config, time_field)):
+                return super()._load_feat(filepath, source)
+        finally:
+            self.config["encoding"] = own
 
     def _remove_duplication(self) -> None:
         keep = self.config["rm_dup_inter"]
@@ -191,18 +197,35 @@ class _ExactReader:
         table = atomic.read(
             filepath,
             separator=config["field_separator"],
-            encoding=config["encoding"] or "utf-8",
+            encoding=config["encoding"],
             ids=[config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]],
         )
         names = [name for name, _, _ in (column.partition(":") for column in usecols)]
         frame = pd.DataFrame({f: table.columns[n] for f, n in zip(usecols, names, strict=True)}, dtype=object)
-        for column in usecols:
-            if dtype[column] is np.float64:
-                frame[column] = pd.to_numeric(frame[column].replace("", np.nan)).astype(np.float64)
+        order = None
         if self.time_field in names:
             order = np.argsort(table.exact_times(self.time_field), kind="stable")
+        for name, column in zip(names, usecols, strict=True):
+            if dtype[column] is np.float64:
+                frame[column] = _floats(table, name)
+        if order is not None:
             frame = frame.take(order).reset_index(drop=True)
         return frame
+
+
+def _floats(table: atomic.Table, name: str) -> npt.NDArray[np.float64]:
+    """A column of numbers; an empty value is missing, as RecBole has it."""
+    values = table.column(name)
+    try:
+        return np.array([value or "nan" for value in values], dtype=np.float64)
+    except ValueError:
+        pass
+    for line, value in enumerate(values, start=2):
+        try:
+            float(value or "nan")
+        except ValueError:
+            raise BadData("dataset_invalid", f"{table.path}, line {line}: {name} is {value!r}, not a number.") from None
+    raise AssertionError("unreachable: numpy and float() agree on what a number is")
 
 
 @contextlib.contextmanager

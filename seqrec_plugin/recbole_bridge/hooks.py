@@ -12,6 +12,7 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -29,6 +30,8 @@ def install() -> None:
     """Register both finders, once, and complete RecBole's modules that are loaded already."""
     if any(isinstance(finder, _CompletingFinder) for finder in sys.meta_path):
         return
+    # Before torch loads: on shared cores, OpenMP threads that spin while they wait can be ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.meta_path.insert(0, _CompletingFinder())
     sys.meta_path.append(_ModelFinder())
     for name, complete in _COMPLETE.items():

@@ -33,6 +33,10 @@ def check_ours(model: str, values: Mapping[str, Any]) -> None:
     training_options(values)
     if values.get("enable_amp"):
         raise WrongUsage("bad_value", f"enable_amp is not available for {model} yet.", "Set enable_amp: false.")
+    if values.get("loss_type", "CE") != "CE":
+        raise WrongUsage(
+            "bad_value", f"loss_type is {values['loss_type']!r}, but {model} learns by CE.", "Leave it out."
+        )
     if _negatives(values.get("train_neg_sample_args")):
         raise WrongUsage(
             "bad_value",

@@ -119,6 +119,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """Read a configuration file: a mapping, each key once, `1e-3` a number, no tags."""
     try:
         text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadData("dataset_invalid", f"{file} is no text in UTF-8.", "Is it a configuration?") from None
     except OSError as error:
         raise BadData("dataset_missing", f"The configuration {file} cannot be read: {error.strerror}.") from None
     values = _parse(text, str(file))
@@ -198,6 +200,13 @@ def _check_sense(values: Mapping[str, Any]) -> None:
     for key in _AT_LEAST_ONE:
         if values[key] < 1:
             raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 1.")
+    for key in ("stopping_step", "weight_decay", "threads"):
+        if values[key] < 0:
+            raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 0.")
+    if not values["learning_rate"] > 0:
+        raise WrongUsage("bad_value", f"learning_rate is {values['learning_rate']}, but must be above 0.")
+    if not 0 <= values["seed"] < 2**32:
+        raise WrongUsage("bad_value", f"seed is {values['seed']}, but must be 0 to {2**32 - 1}.")
     if str(values["learner"]).lower() not in _LEARNERS:
         hint = nearest(str(values["learner"]), _LEARNERS)
         raise WrongUsage("bad_value", f"learner: there is no optimizer {values['learner']!r}.", hint)
@@ -224,8 +233,8 @@ def _check_valid_metric(values: Mapping[str, Any]) -> None:
     if metric.lower() not in [str(m).lower() for m in computed] or int(k) not in cutoffs:
         raise WrongUsage(
             "bad_value",
-            f"valid_metric is {name}, but RecBole computes {', '.join(map(str, computed))} at {cutoffs}.",
-            "Add it to metrics and topk.",
+            f"valid_metric is {name}, but metrics are {', '.join(map(str, computed))} and topk is {cutoffs}.",
+            "Choose one of these, or add it to metrics and topk.",
         )
 
 
