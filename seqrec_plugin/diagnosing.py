@@ -95,13 +95,14 @@ class Facts:
         return self.has("torch") or self.has("recbole")
 
 
-def gather(root: Path = Path("/")) -> Facts:
+def gather(root: Path = Path("/"), serving_only: bool = False) -> Facts:
     """Look at this machine. Takes some seconds: each package is imported in a process of its own.
 
     Args:
         root: where `/proc` and `/sys` are.
+        serving_only: leave out what only training needs.
     """
-    packages = [*SERVING, *TRAINING, *_ALSO]
+    packages = [*SERVING, "seqrec-plugin"] if serving_only else [*SERVING, *TRAINING, *_ALSO]
     versions = {package: _version(package) for package in packages}
     modules = {package: module for package, module in (SERVING | TRAINING).items() if versions[package]}
     # Two at a time: more would only wait for each other, and for memory.
@@ -118,9 +119,10 @@ def gather(root: Path = Path("/")) -> Facts:
     )
 
 
-def diagnose(facts: Facts) -> list[Finding]:
-    """All findings, the worst first."""
-    found = [finding for check in CHECKS for finding in check(facts)]
+def diagnose(facts: Facts, serving_only: bool = False) -> list[Finding]:
+    """All findings, the worst first; those on training alone may be left out."""
+    checks = SERVING_CHECKS if serving_only else CHECKS
+    found = [finding for check in checks for finding in check(facts)]
     order: dict[Level, int] = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.level])
 
@@ -338,3 +340,4 @@ CHECKS: tuple[Callable[[Facts], Iterable[Finding]], ...] = (
     _imports,
     _threads,
 )
+SERVING_CHECKS = (_serving, _onnxruntime, _imports)

@@ -205,7 +205,18 @@ def test_doctor_here() -> None:
 
 
 def test_doctor_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosing, "gather", lambda: replace(HEALTHY, versions={**HEALTHY.versions, "numpy": "2.0"}))
+    monkeypatch.setattr(
+        diagnosing, "gather", lambda **_: replace(HEALTHY, versions={**HEALTHY.versions, "numpy": "2.0"})
+    )
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
     assert "error: numpy 2.0" in result.stdout and "pip install 'numpy<2'" in result.stdout
+
+
+def test_a_service_without_training_is_healthy_where_only_serving_is_asked_for() -> None:
+    versions = dict.fromkeys(diagnosing.SERVING, "1.0")
+    facts = diagnosing.Facts(versions=versions)
+    assert not diagnosing.diagnose(facts, serving_only=True)
+    assert any(finding.level == "error" for finding in diagnosing.diagnose(facts))
+    broken = diagnosing.Facts(versions={**versions, "onnxruntime": None})
+    assert diagnosing.diagnose(broken, serving_only=True)[0].level == "error"

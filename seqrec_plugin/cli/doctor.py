@@ -11,21 +11,23 @@ import click
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--serving", is_flag=True, help="Check only what serving needs: for a service without training.")
 @click.pass_context
-def command(context: click.Context, as_json: bool) -> None:
+def command(context: click.Context, as_json: bool, serving: bool) -> None:
     """Print versions, find known conflicts and say the fix for each.
 
     Exits with 1 where training or serving cannot work.
 
     \b
-    Example:
+    Examples:
       seqrec doctor
+      seqrec doctor --serving
     """
     from seqrec_plugin import diagnosing
 
     click.echo("Importing each package in a process of its own …", err=True)
-    facts = diagnosing.gather()
-    findings = diagnosing.diagnose(facts)
+    facts = diagnosing.gather(serving_only=serving)
+    findings = diagnosing.diagnose(facts, serving_only=serving)
     healthy = all(finding.level != "error" for finding in findings)
     versions = {"python": platform.python_version(), "platform": platform.platform(), **facts.versions}
     if as_json:
@@ -40,5 +42,6 @@ def command(context: click.Context, as_json: bool) -> None:
             click.echo(f"{finding.level}: {finding.what}")
             if finding.fix:
                 click.echo(f"    {finding.fix}")
-        click.echo("Training and serving can work." if healthy else "Something cannot work: see the errors above.")
+        fine = "Serving can work." if serving else "Training and serving can work."
+        click.echo(fine if healthy else "Something cannot work: see the errors above.")
     context.exit(0 if healthy else 1)
