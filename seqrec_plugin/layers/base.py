@@ -84,6 +84,11 @@ class Layer(nn.Module):
         """
         raise NotImplementedError
 
+    def emit_last(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
+        """As `emit`, but the output of the last position only: float32 [1, batch, width']."""
+        y, state = self.emit(graph, x, keep, state)
+        return graph.op("Gather", y, graph.constant([-1]), axis=0), state
+
     def zero_state(self, batch: int, like: Tensor) -> State:
         """The state at the start of a history, on the device and in the dtype of `like`."""
         return tuple(like.new_zeros(batch, size) for size in self.state_sizes)
@@ -118,3 +123,12 @@ class Stack(Layer):
             x, part = layer.emit(graph, x, keep, state[len(after) : len(after) + len(layer.state_sizes)])
             after.extend(part)
         return x, tuple(after)
+
+    def emit_last(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
+        """See `Layer.emit_last`. What follows the last recurrence need not be computed where nobody looks."""
+        layers = [layer for layer in self.layers if isinstance(layer, Layer)]
+        cut = max((i for i, layer in enumerate(layers, start=1) if layer.state_sizes), default=0)
+        x, state = Stack(layers[:cut]).emit(graph, x, keep, state)
+        last = graph.constant([-1])
+        x, keep = (graph.op("Gather", name, last, axis=0) for name in (x, keep))
+        return Stack(layers[cut:]).emit(graph, x, keep, ())[0], state

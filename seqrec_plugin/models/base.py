@@ -93,6 +93,6 @@ class SequenceModel(nn.Module):
         real = graph.op("Not", graph.op("Equal", steps, graph.constant(np.int64(0))))
         keep = graph.op("Unsqueeze", graph.op("Cast", real, to=1), graph.constant([2]))
         x, table = self.item_table.emit(graph, steps)
-        y, state = self.encoder.emit(graph, x, keep, state)
-        vector = graph.op("Gather", y, graph.constant(np.int64(-1)), axis=0)
+        last, state = self.encoder.emit_last(graph, x, keep, state)
+        vector = graph.op("Squeeze", last, graph.constant([0]))
         return vector, self.item_table.emit_scores(graph, vector, table), state
