@@ -53,7 +53,7 @@ def _told(error: BaseException) -> _Told:
     if isinstance(error, SeqrecError):
         return _Told(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
-        return _Told("Interrupted.", 130, prefix="\n")
+        return _Told("Interrupted.", 130, prefix="")
     reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
     return _Told(f"This is a bug in seqrec: {reason}. Run again with --verbose to see where.", 1)
 

@@ -34,6 +34,7 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
     _show(resolved)
 
     click.echo("Loading RecBole and the data …", err=True)
+    from seqrec_plugin.checkpoint import LAST_FILE
     from seqrec_plugin.cli.progress import reporter
     from seqrec_plugin.cli.tables import show_metrics
     from seqrec_plugin.training import train
@@ -42,7 +43,8 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
         with reporter(int(resolved.values["epochs"])) as progress:
             run = train(resolved, output, progress, resume=resume, force=force)
     except KeyboardInterrupt:
-        click.echo("\nNothing trained is lost: give the same command with --resume to go on.", err=True)
+        if (output / LAST_FILE).exists():
+            click.echo("\nNothing trained is lost: give the same command with --resume to go on.", err=True)
         raise
     info, metrics = run.info, run.metrics()
     if not as_json:
