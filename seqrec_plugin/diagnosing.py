@@ -104,7 +104,7 @@ def gather(root: Path = Path("/"), serving_only: bool = False) -> Facts:
     """
     packages = [*SERVING, "seqrec-plugin"] if serving_only else [*SERVING, *TRAINING, *_ALSO]
     versions = {package: _version(package) for package in packages}
-    modules = {package: module for package, module in (SERVING | TRAINING).items() if versions[package]}
+    modules = {package: module for package, module in (SERVING | TRAINING).items() if versions.get(package)}
     # Two at a time: more would only wait for each other, and for memory.
     with ThreadPoolExecutor(max_workers=2) as pool:
         reasons = dict(zip(modules, pool.map(import_problem, modules.values()), strict=True))
