@@ -51,12 +51,12 @@ def test_a_wrong_option_names_the_nearest():
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"hidden_size": 0}, "between 1 and 4096"),
-        ({"dropout_prob": 1.5}, "between 0 and 0.95"),
+        ({"hidden_size": 0}, "1 to 4096"),
+        ({"dropout_prob": 1.5}, "0 to 0.95"),
         ({"hidden_size": "64"}, "of type int"),
         ({"residual": 1}, "of type bool"),
         ({"hidden_size": True}, "of type int"),
-        ({"dropout_prob": float("nan")}, "between 0 and 0.95"),
+        ({"dropout_prob": float("nan")}, "0 to 0.95"),
     ],
 )
 def test_an_option_out_of_range_is_refused(values, reason):

@@ -50,9 +50,33 @@ def build(config: type[C], values: Mapping[str, Any]) -> C:
     return config(**values)
 
 
-def values_of(config: Any) -> dict[str, Any]:
-    """The options of a config as plain values."""
-    return dataclasses.asdict(config)
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """One option for people: `range` is empty where any value of the type will do."""
+
+    name: str
+    type: str
+    default: Any
+    range: str
+    meaning: str
+
+
+def describe(config: type[Any]) -> list[Described]:
+    """The options of a config, in their order."""
+    types = get_type_hints(config)
+    return [
+        Described(f.name, types[f.name].__name__, f.default, _range(f.metadata), f.metadata["meaning"])
+        for f in dataclasses.fields(config)
+    ]
+
+
+def _range(metadata: Mapping[str, Any]) -> str:
+    low, high = metadata["low"], metadata["high"]
+    if metadata["choices"]:
+        return ", ".join(metadata["choices"])
+    if low is None and high is None:
+        return ""
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
 def _check(name: str, value: Any, wanted: type, metadata: Mapping[str, Any]) -> None:
@@ -64,5 +88,4 @@ def _check(name: str, value: Any, wanted: type, metadata: Mapping[str, Any]) -> 
     low, high = metadata["low"], metadata["high"]
     # Written so that NaN, which compares with nothing, is refused too.
     if not ((low is None or value >= low) and (high is None or value <= high)):
-        bounds = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-        raise WrongUsage("bad_value", f"{name} is {value!r}, but must be {bounds}.")
+        raise WrongUsage("bad_value", f"{name} is {value!r}, but must be {_range(metadata)}.")
