@@ -16,7 +16,7 @@ from recbole.trainer import Trainer
 from torch.nn.utils import clip_grad_norm_
 
 from seqrec_plugin import metrics, ranking
-from seqrec_plugin.errors import BadData, Failed
+from seqrec_plugin.errors import BadData, Failed, WrongUsage
 from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
 from seqrec_plugin.recbole_bridge.options import training_options
 from seqrec_plugin.windows import batches, fill, windows
@@ -191,6 +191,10 @@ class SequenceTrainer(BaselineTrainer):
     """
 
     def __init__(self, config: Any, model: Any) -> None:
+        if not config["single_spec"]:  # each process would train by itself, and nobody would notice
+            raise WrongUsage(
+                "bad_value", f"{config['model']} does not train in several processes yet.", "Use nproc: 1."
+            )
         super().__init__(config, model)
         self._windows: Any = None
 
