@@ -11,6 +11,12 @@ import pytest
 AWKWARD = ["007", "NA", "苹果", 'a "b"', "null", "1e5", "True", "1.0", " lead", "ünï"]
 
 
+@pytest.fixture(autouse=True)
+def _arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RecBole's Config reads the process's arguments: pytest's are not for it."""
+    monkeypatch.setattr("sys.argv", ["pytest"])
+
+
 def write_dataset(folder: Path, name: str, rows: list[tuple[str, str, str]]) -> Path:
     """Write an atomic `.inter` file of (user, item, time); returns the folder that `data_path` names."""
     (folder / name).mkdir(parents=True, exist_ok=True)
