@@ -101,8 +101,8 @@ class Dropout(Layer):
 def _mask(x: Tensor, probability: float) -> Tensor:
     """0 with the given probability (to 2⁻¹⁶), else what keeps the mean; of the shape of x.
 
-    Four values share one random word of 64 bits: on a CPU torch's own dropout spends five times as long on random
-    numbers, a fifth of the whole training.
+    Four values share one random word of 64 bits: on a CPU torch's own dropout draws one number at a time, which takes
+    several times as long and is a visible part of the whole training.
     """
     kept = min(2**16 - 1, max(1, round((1 - probability) * 2**16)))
     words = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
