@@ -51,7 +51,6 @@ CODES: dict[str, str] = {
     "golden_mismatch": "the bundle does not answer its golden vectors",
     "check_failed": "a check of the export did not hold",
     "training_failed": "training cannot go on",
-    "cannot_train_here": "the installed packages cannot train",
 }
 
 

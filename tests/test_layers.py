@@ -92,3 +92,18 @@ def test_two_thousand_steps_stay_near_to_float64(kind):
         double, _ = layer.double()(x.double(), keep.double(), layer.zero_state(1, x.double()))
     assert torch.isfinite(single).all()
     assert (single - double).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_keeps_the_mean_and_never_the_same_twice(probability):
+    torch.manual_seed(0)
+    layer, x = Dropout(probability).train(), torch.ones(1000, 999)
+    first, second = (layer(x, x, ())[0] for _ in range(2))
+    assert (first == 0).float().mean() == pytest.approx(probability, abs=0.005)
+    assert first.mean() == pytest.approx(1, abs=0.02)
+    assert first.unique().tolist() == pytest.approx([0, 1 / (1 - probability)], rel=1e-3)
+    both = ((first == 0) & (second == 0)).float().mean()
+    assert both == pytest.approx(probability**2, abs=0.005)  # one mask says nothing of the other
+    beside = ((first[:, 1:] == 0) & (first[:, :-1] == 0)).float().mean()
+    assert beside == pytest.approx(probability**2, abs=0.005)  # nor one value of its neighbour
+    assert torch.equal(layer.eval()(x, x, ())[0], x)
