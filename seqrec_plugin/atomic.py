@@ -29,6 +29,8 @@ _INT64 = np.iinfo(np.int64)
 _MOST_PLACES = 18
 #: From here on a number may be an epoch in seconds, milliseconds, microseconds, nanoseconds.
 _UNITS = np.array([10**8, 10**11, 10**14, 10**17])
+#: Units of time, in seconds.
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _EXACT = Context(prec=64, traps=[Inexact])
 
 
@@ -148,6 +150,20 @@ def exact_times(values: Sequence[str], where: str = "the column") -> npt.NDArray
     return np.array([keys[value] for value in values], dtype=np.int64)
 
 
+def unit_seconds(times: npt.NDArray[np.float64], unit: str = "auto") -> float:
+    """How many seconds one unit of a time column is.
+
+    Args:
+        times: [rows], the column.
+        unit: one of `UNITS`; `auto` finds it by the size of the numbers, which for anything below 10⁸ (positions, or
+            seconds since some start) is a second.
+    """
+    if unit == "auto":
+        largest = float(np.max(np.abs(times), initial=0))
+        unit = list(UNITS)[max(0, int(np.searchsorted(_UNITS, largest, side="right")) - 1)]
+    return UNITS[unit]
+
+
 def dataset_file(folder: str | Path, name: str | None = None, suffix: str = ".inter") -> Path:
     """The file of a data set.
 
@@ -218,7 +234,9 @@ class AtomicHistories:
         path: the file, or the data set's folder.
         user_field: the field of the users.
         item_field: the field of the items.
-        time_field: the field to order by.
+        time_field: the field to order by; `Event.time` is in seconds, whatever its unit.
+        behavior_field: the field of the behaviours, for models that read them.
+        features: the fields of the numbers, for models that read them.
 
     Raises:
         BadData: see `read`.
@@ -231,14 +249,29 @@ class AtomicHistories:
         user_field: str = "user_id",
         item_field: str = "item_id",
         time_field: str = "timestamp",
+        behavior_field: str | None = None,
+        features: Sequence[str] = (),
     ) -> None:
         self.path = dataset_file(path) if Path(path).is_dir() else Path(path)
         table = read(self.path, ids=(user_field, item_field))
         users, self._items = table.column(user_field), table.column(item_field)
-        self._times = table.exact_times(time_field)
+        keys = table.exact_times(time_field)
+        self._times = self._seconds(table.column(time_field))
+        self._behaviors = None if behavior_field is None else _names(table, behavior_field)
+        self._features = [self._numbers(table, name) for name in features]
         self._rows: defaultdict[str, list[int]] = defaultdict(list)
-        for row in np.argsort(self._times, kind="stable").tolist():
+        for row in np.argsort(keys, kind="stable").tolist():
             self._rows[users[row]].append(row)
+
+    def _seconds(self, values: Sequence[str]) -> npt.NDArray[np.float64]:
+        times = np.array(values, dtype=np.float64)
+        return times * unit_seconds(times)
+
+    def _numbers(self, table: Table, name: str) -> list[float]:
+        try:
+            return list(map(float, table.column(name)))
+        except ValueError:
+            raise BadData("dataset_invalid", f"{table.path}: {name} holds what is no number.") from None
 
     def history(self, user_id: str) -> list[Event]:
         """All events of a user, oldest first.
@@ -252,7 +285,21 @@ class AtomicHistories:
                 f"The user {user_id!r} is not in {self.path}, which has {len(self._rows)} users.",
                 "For somebody new, give the history itself; it may be empty.",
             )
-        return [Event(self._items[row], int(self._times[row])) for row in self._rows[user_id]]
+        return [
+            Event(
+                self._items[row],
+                float(self._times[row]),
+                None if self._behaviors is None else self._behaviors[row],
+                tuple(column[row] for column in self._features),
+            )
+            for row in self._rows[user_id]
+        ]
+
+
+def _names(table: Table, field: str) -> list[str]:
+    """The values of a field as names; those of a field of numbers (stars, say) as training names them."""
+    values = table.column(field)
+    return [f"{float(value):g}" for value in values] if table.types[field] == "float" else values
 
 
 def _lines(path: Path, encoding: str) -> list[str]:

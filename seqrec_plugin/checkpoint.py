@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
@@ -30,6 +31,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from seqrec_plugin.columns import DTYPES, EventColumns, Row
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.vocabulary import Vocabulary
 
@@ -73,6 +75,9 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int
     seconds: float
     versions: dict[str, str]
+    behaviors: tuple[str, ...] = ()
+    target_behaviors: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     files: dict[str, str] = {}  # name → sha256
 
 
@@ -84,6 +89,8 @@ class Split:
         items: int64 [events].
         offsets: int64 [users + 1]; user u's events are offsets[u] … offsets[u + 1] − 1.
         train, valid, test: int64, the numbers of the events that are targets of each part.
+        columns: what else the model reads of each event.
+        wanted: the index of the behaviour that validation and test ask for; 0 is any.
     """
 
     items: npt.NDArray[np.int64]
@@ -91,11 +98,44 @@ class Split:
     train: npt.NDArray[np.int64]
     valid: npt.NDArray[np.int64]
     test: npt.NDArray[np.int64]
+    columns: EventColumns = dataclasses.field(default_factory=EventColumns)
+    wanted: int = 0
 
     def history(self, row: int) -> npt.NDArray[np.int64]:
         """The items that the user of event `row` had before it, oldest first."""
         start = self.offsets[np.searchsorted(self.offsets, row, side="right") - 1]
         return self.items[start:row]
+
+    def inputs(
+        self, rows: npt.NDArray[np.int64], max_history: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """What a model reads before each of some events.
+
+        Args:
+            rows: int64 [batch ≥ 1], the numbers of the events.
+            max_history: the newest so many events are read.
+
+        Returns:
+            item_seq int64 [batch, length ≥ 1], padded with 0 on the left; and the number of the event that each
+            position reads, −1 at padding.
+        """
+        starts = self.offsets[np.searchsorted(self.offsets, rows, side="right") - 1]
+        longest = max(1, min(max_history, int((rows - starts).max())))
+        read = rows[:, None] + np.arange(-longest, 0)
+        read = np.where(read >= starts[:, None], read, -1)
+        return np.where(read >= 0, self.items[read], 0), read
+
+
+class _Probe(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """A line of `probe.jsonl`."""
+
+    items: list[int]
+    columns: dict[str, Any] = {}
+
+
+def _row(probe: _Probe) -> Row:
+    columns = {name: np.array(value, dtype=DTYPES[name]) for name, value in probe.columns.items()}
+    return Row(np.array(probe.items, dtype=np.int64), columns)
 
 
 class RunFolder:
@@ -226,15 +266,19 @@ class RunFolder:
         """The events and their parts."""
         try:
             with np.load(io.BytesIO(self._read(SPLIT_FILE)), allow_pickle=False) as arrays:
-                return Split(**{name: arrays[name] for name in ("items", "offsets", "train", "valid", "test")})
+                names = ("items", "offsets", "train", "valid", "test")
+                known = {name: arrays[name] for name in ("time", "behavior", "features", "label") if name in arrays}
+                wanted = int(arrays["wanted"]) if "wanted" in arrays else 0
+                return Split(**{n: arrays[n] for n in names}, columns=EventColumns(**known), wanted=wanted)
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise BadData("run_invalid", f"{self.path / SPLIT_FILE} cannot be read: {error}.") from None
 
-    def probe(self) -> list[list[int]]:
-        """Some real histories, as item indices."""
+    def probe(self) -> list[Row]:
+        """Some real histories."""
         try:
-            return [msgspec.json.decode(line, type=list[int]) for line in self._read(PROBE_FILE).splitlines()]
-        except (ValueError, RecursionError) as error:
+            found = [msgspec.json.decode(line, type=list[int] | _Probe) for line in self._read(PROBE_FILE).splitlines()]
+            return [_row(_Probe(p) if isinstance(p, list) else p) for p in found]
+        except (ValueError, KeyError, RecursionError) as error:
             raise BadData("run_invalid", f"{self.path / PROBE_FILE} cannot be read: {error}.") from None
 
     def curve(self) -> list[dict[str, Any]]:
@@ -252,8 +296,17 @@ class RunFolder:
     def save_split(self, split: Split) -> None:
         """Write the events and their parts."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **vars(split))
+        arrays = {name: value for name, value in vars(split).items() if name not in ("columns", "wanted")}
+        arrays |= {name: value for name, value in vars(split.columns).items() if value is not None}
+        np.savez_compressed(buffer, **arrays, **({"wanted": np.array(split.wanted)} if split.wanted else {}))
         self.write(SPLIT_FILE, buffer.getvalue())
+
+    def save_probe(self, rows: Iterable[Row]) -> None:
+        """Write some real histories."""
+        self.save_lines(
+            PROBE_FILE,
+            (_Probe(row.items.tolist(), {n: v.tolist() for n, v in row.columns.items()}) for row in rows),
+        )
 
     def save_lines(self, name: str, records: Iterable[Any]) -> None:
         """Write JSON lines."""

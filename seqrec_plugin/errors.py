@@ -46,6 +46,7 @@ CODES: dict[str, str] = {
     "not_finite": "the model gives NaN or infinity",
     "bad_question": "a question is not as the specification says",
     "bad_index": "an item index is outside 1 to n_items - 1",
+    "bad_column": "what the model reads beside the items has the wrong shape, NaN, or an unknown index",
     "bad_state": "a carried state has the wrong shape or holds NaN or infinity",
     # failed: exit 1
     "golden_mismatch": "the bundle does not answer its golden vectors",

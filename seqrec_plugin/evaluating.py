@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seqrec_plugin import metrics, ranking, registry
 from seqrec_plugin.checkpoint import RunFolder, Split
+from seqrec_plugin.columns import NEXT, Row, negatives, padded
 from seqrec_plugin.errors import BadData
 from seqrec_plugin.models import options
 from seqrec_plugin.models.base import SequenceModel
 
-Scorer = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+#: (item_seq, columns) → scores
+Scorer = Callable[[npt.NDArray[np.int64], Mapping[str, npt.NDArray[Any]]], npt.NDArray[np.float32]]
 
 
 def load_model(run: RunFolder) -> SequenceModel:
@@ -27,12 +30,28 @@ def load_model(run: RunFolder) -> SequenceModel:
     if not info.ours:
         raise BadData("run_invalid", f"{run.path} holds RecBole's own {info.model}, which only RecBole can run.")
     model_class = registry.load(info.model)
-    model: SequenceModel = model_class(options.build(model_class.Config, info.model_config), info.n_items)
+    known = {"behaviors": info.behaviors, "features": info.features}
+    config = options.build(model_class.Config, info.model_config)
+    model: SequenceModel = model_class(config, info.n_items, **(known if model_class.reads(config) else {}))
     try:
         model.load_state_dict(run.weights())
     except RuntimeError as error:
         raise BadData("run_invalid", f"The weights in {run.path} do not fit {info.model}: {error}.") from None
     return model.eval()
+
+
+def run_torch(model: SequenceModel, rows: Sequence[Row], state: Any = None) -> tuple[Any, Any]:
+    """The vector after each history, float [batch, vector_size], and the state."""
+    import torch
+
+    item_seq, columns = padded(rows, model.columns)
+    given = {
+        name: torch.from_numpy(values).unsqueeze(1) if name in NEXT else torch.from_numpy(values)
+        for name, values in columns.items()
+    }
+    with torch.no_grad():
+        vectors, after = model(torch.from_numpy(item_seq), state, given)
+    return vectors[:, -1], after
 
 
 def set_threads(wanted: int) -> int:
@@ -51,15 +70,21 @@ def set_threads(wanted: int) -> int:
 
 
 def rank_targets(
-    score: Scorer, split: Split, rows: npt.NDArray[np.int64], max_history: int, batch: int = 512
+    score: Scorer,
+    split: Split,
+    rows: npt.NDArray[np.int64],
+    max_history: int,
+    columns: Sequence[str] = (),
+    batch: int = 512,
 ) -> dict[str, npt.NDArray[np.int64]]:
     """The rank of each row's target among all items.
 
     Args:
-        score: int64 [batch, length] histories, padded with 0 on the left → float32 [batch, n_items].
+        score: histories int64 [batch, length], padded with 0 on the left, and their columns → float32 [batch, n_items].
         split: the events.
         rows: int64 [n], the numbers of the target events.
         max_history: the model sees the newest so many items; the mask covers all of the history.
+        columns: what it reads beside the items.
         batch: rows scored at once.
 
     Returns:
@@ -69,12 +94,9 @@ def rank_targets(
     for begin in range(0, len(rows), batch):
         part = rows[begin : begin + batch]
         histories = [split.history(int(row)) for row in part]
-        longest = max(1, min(max_history, max(map(len, histories))))
-        item_seq = np.zeros((len(part), longest), dtype=np.int64)
-        for seq, history in zip(item_seq, histories, strict=True):
-            newest = history[-longest:]
-            seq[longest - len(newest) :] = newest
-        scores, targets = score(item_seq), split.items[part]
+        item_seq, read = split.inputs(part, max_history)
+        targets = split.items[part]
+        scores = score(item_seq, split.columns.read(columns, read, part[:, None], split.wanted))
         owner = np.repeat(np.arange(len(part)), [len(history) for history in histories])
         hidden = ranking.mask_histories(scores, owner, np.concatenate(histories), targets)
         masked.append(ranking.ranks(hidden, targets))
@@ -88,17 +110,59 @@ def evaluate_run(run: RunFolder) -> dict[str, dict[str, dict[str, float]]]:
 
     model, split = load_model(run), run.split()
 
-    def score(item_seq: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return model.score(torch.from_numpy(item_seq)).numpy()
+    def score(item_seq: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        given = {name: torch.from_numpy(values) for name, values in columns.items()}
+        return model.score(torch.from_numpy(item_seq), given).numpy()
 
     results = {}
     for part in ("valid", "test"):
         rows: npt.NDArray[np.int64] = getattr(split, part)
-        if len(rows):
-            results[part] = summarise_ranks(rank_targets(score, split, rows, run.info.max_history))
+        if len(rows) and model.task == "probability":
+            results[part] = summarise_ranks(judge_targets(model, split, rows, run.info.max_history))
+        elif len(rows):
+            results[part] = summarise_ranks(rank_targets(score, split, rows, run.info.max_history, model.columns))
     return results
 
 
-def summarise_ranks(ranks: dict[str, npt.NDArray[np.int64]]) -> dict[str, dict[str, float]]:
-    """The masked and unmasked means of each row's ranks."""
+def judge_targets(
+    model: SequenceModel, split: Split, rows: npt.NDArray[np.int64], max_history: int, batch: int = 512
+) -> dict[str, npt.NDArray[Any]]:
+    """The probability of each row's event, and its label.
+
+    Args:
+        model: one of probabilities.
+        split: the events; where it has no labels, each event is positive, and is followed by a negative row of an item
+            that it was not about.
+        rows: int64 [n], the numbers of the target events.
+        max_history: the model sees the newest so many items.
+        batch: rows judged at once.
+
+    Returns:
+        `row`, `label` and `probability`, [n] or [2n].
+    """
+    import torch
+
+    others, labelled = negatives(split.items, model.n_items), split.columns.label is not None
+    found: list[npt.NDArray[Any]] = []
+    for begin in range(0, len(rows), batch):
+        part = rows[begin : begin + batch]
+        item_seq, read = split.inputs(part, max_history)
+        given = split.columns.read(model.columns, read, part[:, None])
+        columns = {name: torch.from_numpy(values) for name, values in given.items()}
+        own = [split.items[part]] if labelled else [split.items[part], others[part]]
+        candidates = torch.from_numpy(np.stack(own, axis=1)) if model.takes_candidates else None
+        with torch.no_grad():
+            vectors, _ = model(torch.from_numpy(item_seq), None, columns)
+            found.append(model.probabilities(vectors[:, -1], candidates).numpy())
+    probability = np.concatenate(found)
+    if split.columns.label is not None:
+        return {"row": rows, "label": split.columns.label[rows], "probability": probability[:, 0]}
+    label = np.tile(np.array([1, 0], dtype=np.float32), len(rows))
+    return {"row": np.repeat(rows, 2), "label": label, "probability": probability.ravel()}
+
+
+def summarise_ranks(ranks: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, float]]:
+    """The masked and unmasked means of each row's ranks; or, of probabilities, what is said of these."""
+    if "probability" in ranks:
+        return {"probability": metrics.summarise_probabilities(ranks["label"], ranks["probability"])}
     return {kind: metrics.summarise(ranks[kind]) for kind in ("masked", "unmasked")}

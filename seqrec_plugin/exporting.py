@@ -15,11 +15,12 @@ import torch
 
 from seqrec_plugin import bundle, card, golden, ranking, verifying
 from seqrec_plugin.checkpoint import RunFolder
+from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR, NO_GAP, TIME_GAP, Row, draw
 from seqrec_plugin.errors import Failed, WrongUsage
-from seqrec_plugin.evaluating import load_model, set_threads
+from seqrec_plugin.evaluating import load_model, run_torch, set_threads
 from seqrec_plugin.graph import IR_VERSION, OPSET, Graph
-from seqrec_plugin.history import pad
 from seqrec_plugin.manifest import (
+    CANDIDATES,
     CARD_FILE,
     FORMAT_VERSION,
     GOLDEN_FILE,
@@ -30,6 +31,7 @@ from seqrec_plugin.manifest import (
     Provenance,
     StateTensor,
     Tensor,
+    tensors,
 )
 from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.runtime import Recommender
@@ -79,6 +81,7 @@ def export(run_path: Path, output: Path, *, top_k: int = 100, force: bool = Fals
         exclude_seen=info.exclude_seen,
         provenance=provenance,
         probe=run.probe(),
+        target_behaviors=info.target_behaviors if model.task == "probability" else (),
         top_k=top_k,
         force=force,
         report=report,
@@ -93,7 +96,8 @@ def write_bundle(
     max_history: int,
     exclude_seen: bool,
     provenance: Provenance,
-    probe: Sequence[Sequence[int]] = (),
+    probe: Sequence[Row] = (),
+    target_behaviors: Sequence[str] = (),
     top_k: int = 100,
     seed: int = 0,
     force: bool = False,
@@ -108,7 +112,8 @@ def write_bundle(
         max_history: the newest so many items of a history are read.
         exclude_seen: whether serving leaves out a user's own items by default.
         provenance: where the weights come from.
-        probe: real histories as item indices, for the parity check; random ones are added.
+        probe: real histories, for the parity check; random ones are added.
+        target_behaviors: what the probability is of, for a model of these; empty for acting at all.
         top_k: K of the graph, cut to the catalogue.
         seed: draws the golden histories.
         force: replace a bundle that is there already.
@@ -118,11 +123,11 @@ def write_bundle(
         raise WrongUsage("bad_k", f"--top-k is {top_k}, but must be at least 1.")
     if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
         raise Failed("check_failed", "The weights hold NaN or infinity.", "Train again, with a lower learning_rate.")
-    top_k = min(top_k, vocabulary.n_items - 1)
-    probe = [list(history)[-max_history:] for history in probe] + _random_histories(vocabulary, max_history, seed)
+    top_k = min(top_k, vocabulary.n_items - 1) if model.task == "next_item" else 0
+    probe = [_newest(row, max_history) for row in probe] + _random_histories(model, max_history, seed)
 
     with bundle.writing(output, force) as folder:
-        manifest, content = _draft(model, top_k, max_history, exclude_seen, provenance)
+        manifest, content = _draft(model, top_k, max_history, exclude_seen, target_behaviors, provenance)
         report(Check("graph valid", f"opset {OPSET}, {len(content) / 1e6:.2f} MB, onnx checker and shape inference"))
         contents = {MODEL_FILE: content, ITEMS_FILE: vocabulary.encode(), GOLDEN_FILE: b"{}", CARD_FILE: b""}
         bundle.fill(folder, manifest, contents)
@@ -140,51 +145,70 @@ def write_bundle(
     return manifest
 
 
-def model_bytes(model: SequenceModel, top_k: int) -> tuple[bytes, list[Tensor], list[Tensor], list[StateTensor]]:
+def model_bytes(
+    model: SequenceModel, top_k: int
+) -> tuple[bytes, tuple[Tensor, ...], tuple[Tensor, ...], list[StateTensor]]:
     """The graph's file, and what its inputs, outputs and states are: `export/SPEC.md`, clause 4."""
     graph = Graph()
     state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(model.state_sizes)]
-    inputs = [
-        Tensor("item_seq", "int64", ("batch", "length")),
-        Tensor("exclude", "int64", ("batch", "excluded")),
-        *(Tensor(s.input, "float32", ("batch", s.size)) for s in state),
-    ]
-    outputs = [
-        Tensor("items", "int64", ("batch", top_k)),
-        Tensor("scores", "float32", ("batch", top_k)),
-        Tensor("user_embedding", "float32", ("batch", model.config.embedding_size)),
-        *(Tensor(s.output, "float32", ("batch", s.size)) for s in state),
-    ]
-    item_seq, exclude, *states = (graph.input(t.name, t.dtype, t.shape) for t in inputs)
-    vector, scores, after = model.emit(graph, item_seq, tuple(states))
-
-    never = graph.constant(np.float32(-np.inf))
-    scores = graph.op("ScatterElements", scores, exclude, graph.op("Expand", never, graph.op("Shape", exclude)), axis=1)
-    best, index = graph.ops("TopK", scores, graph.constant([top_k]), outputs=2, axis=1)
-    items = graph.op("Where", graph.op("Equal", best, never), graph.constant(np.int64(0)), index)
-    for tensor, source in zip(outputs, (items, best, vector, *after), strict=True):
+    inputs, outputs = tensors(
+        model.task,
+        model.columns,
+        state,
+        features=len(model.features),
+        top_k=top_k,
+        embedding_size=model.vector_size,
+        candidates=model.takes_candidates,
+    )
+    names = {t.name: graph.input(t.name, t.dtype, t.shape) for t in inputs}
+    item_seq, states = names["item_seq"], tuple(names[s.input] for s in state)
+    columns = {name: names[name] for name in model.columns}
+    if model.task == "probability":
+        vector, probabilities, after = model.emit_probabilities(graph, item_seq, states, columns, names.get(CANDIDATES))
+        found = (probabilities, vector, *after)
+    else:
+        vector, scores, after = model.emit(graph, item_seq, states, columns)
+        found = (*_best(graph, scores, names["exclude"], top_k), vector, *after)
+    for tensor, source in zip(outputs, found, strict=True):
         graph.output(tensor.name, source, tensor.dtype, tensor.shape)
     return graph.build(), inputs, outputs, state
 
 
+def _best(graph: Graph, scores: str, exclude: str, top_k: int) -> tuple[str, str]:
+    """Write exclusion and top k; the names of items and scores [batch, top_k]."""
+    never = graph.constant(np.float32(-np.inf))
+    scores = graph.op("ScatterElements", scores, exclude, graph.op("Expand", never, graph.op("Shape", exclude)), axis=1)
+    best, index = graph.ops("TopK", scores, graph.constant([top_k]), outputs=2, axis=1)
+    return graph.op("Where", graph.op("Equal", best, never), graph.constant(np.int64(0)), index), best
+
+
 def _draft(
-    model: SequenceModel, top_k: int, max_history: int, exclude_seen: bool, provenance: Provenance
+    model: SequenceModel,
+    top_k: int,
+    max_history: int,
+    exclude_seen: bool,
+    target_behaviors: Sequence[str],
+    provenance: Provenance,
 ) -> tuple[Manifest, bytes]:
     try:
         content, inputs, outputs, state = model_bytes(model, top_k)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise Failed("check_failed", f"The graph is not valid ONNX: {str(error).splitlines()[0]}") from None
+    reads_behaviors = {BEHAVIOR, NEXT_BEHAVIOR} & set(model.columns)
     manifest = Manifest(
         format_version=FORMAT_VERSION,
-        task="next_item",
+        task=model.task,  # type: ignore[arg-type]
         n_items=model.n_items,
         max_history=max_history,
         top_k=top_k,
-        embedding_size=model.config.embedding_size,
+        embedding_size=model.vector_size,
         unknown_items="dropped",
-        exclude_seen=exclude_seen,
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
+        exclude_seen=exclude_seen and model.task == "next_item",
+        behaviors=model.behaviors if reads_behaviors else (),
+        target_behaviors=tuple(target_behaviors),
+        features=model.features,
+        inputs=inputs,
+        outputs=outputs,
         state=tuple(state),
         opset=OPSET,
         ir_version=IR_VERSION,
@@ -195,11 +219,22 @@ def _draft(
     return manifest, content
 
 
-def _random_histories(vocabulary: Vocabulary, max_history: int, seed: int) -> list[list[int]]:
+def _newest(row: Row, max_history: int) -> Row:
+    """A real history cut as serving cuts it: the first event that is left has no gap before it."""
+    if len(row.items) <= max_history:
+        return row
+    cut = row.part(len(row.items) - max_history)
+    if TIME_GAP in cut.columns:
+        cut.columns[TIME_GAP][0] = NO_GAP
+    return cut
+
+
+def _random_histories(model: SequenceModel, max_history: int, seed: int) -> list[Row]:
     """Histories of every kind that a server meets: empty, one item, the longest, and any length between."""
     random = np.random.default_rng(seed)
-    lengths = [0, 1, max_history, *random.integers(1, max_history + 1, size=29)]
-    return [random.integers(1, vocabulary.n_items, size=n).tolist() for n in lengths]
+    lengths = [0, 1, max_history, *random.integers(1, max_history + 1, size=29).tolist()]
+    sizes = len(model.behaviors), len(model.features)
+    return [Row(random.integers(1, model.n_items, size=n), draw(model.columns, n, random, *sizes)) for n in lengths]
 
 
 @dataclasses.dataclass
@@ -220,31 +255,35 @@ class _Difference:
             raise Failed("check_failed", f"onnxruntime's {what} is {apart.max():.2g} away from torch's.")
 
 
-def _check_parity(
-    model: SequenceModel, recommender: Recommender, probe: Sequence[Sequence[int]], report: Report
-) -> Parity:
+def _check_parity(model: SequenceModel, recommender: Recommender, probe: Sequence[Row], report: Report) -> Parity:
     """Each probe history alone and in padded batches: embedding, state, scores and order as in torch."""
     difference = _Difference()
-    nothing = np.zeros((0, 0), dtype=np.int64)
+    candidates = list(range(1, min(model.n_items, 101))) if model.takes_candidates else []
     for size in (1, 32):
         for begin in range(0, len(probe), size):
-            item_seq = pad(probe[begin : begin + size])
-            with torch.no_grad():
-                vectors, state = model(torch.from_numpy(item_seq))
-                scores = model.item_table.scores(vectors[:, -1]).numpy()
-            found = recommender.run(item_seq, nothing.reshape(len(item_seq), 0))
-            difference.add("user embedding", found.user_embedding, vectors[:, -1].numpy())
+            rows = probe[begin : begin + size]
+            vectors, state = run_torch(model, rows)
+            found = recommender.run(rows, [candidates for _ in rows])
+            difference.add("user embedding", found.user_embedding, vectors.numpy())
             for ours, torchs in zip(found.state, state, strict=True):
                 difference.add("state", ours, torchs.numpy())
+            with torch.no_grad():
+                if model.task == "probability":
+                    asked = torch.tensor([candidates for _ in rows]) if candidates else None
+                    difference.add("probabilities", found.probabilities, model.probabilities(vectors, asked).numpy())
+                    continue
+                scores = model.item_table.scores(vectors).numpy()
             difference.add("scores", found.scores, np.take_along_axis(scores, found.items, axis=1))
             _check_order(found.items, scores)
+    what = "scores" if model.task == "next_item" else "probabilities"
     report(
         Check(
             f"parity on {len(probe)} histories, alone and in batches of 32",
-            f"at most {difference.absolute:.1e} from torch in scores, embedding and state",
+            f"at most {difference.absolute:.1e} from torch in {what}, embedding and state",
         )
     )
-    report(Check("order of the top k", f"all {recommender.manifest.top_k} places as torch ranks them"))
+    if model.task == "next_item":
+        report(Check("order of the top k", f"all {recommender.manifest.top_k} places as torch ranks them"))
     return Parity(len(probe), difference.absolute, difference.relative, TOLERANCE)
 
 
@@ -261,18 +300,19 @@ def _check_order(items: Indices, scores: Floats) -> None:
         )
 
 
-def _check_carried(recommender: Recommender, probe: Sequence[Sequence[int]], report: Report) -> None:
+def _check_carried(recommender: Recommender, probe: Sequence[Row], report: Report) -> None:
     """A history in two calls, with the state carried between, gives what one call gives."""
     if not recommender.manifest.state:
         return
     difference, cuts = _Difference(), 0
-    nothing = np.zeros((1, 0), dtype=np.int64)
-    for history in [h for h in probe if len(h) > 1][:32]:
-        whole = recommender.run(pad([history]), nothing)
-        for cut in {1, len(history) // 2, len(history) - 1} - {0}:
-            before = recommender.run(pad([history[:cut]]), nothing)
-            after = recommender.run(pad([history[cut:]]), nothing, before.state)
+    choice = [[1] if recommender.manifest.takes_candidates else []]
+    for row in [row for row in probe if len(row.items) > 1][:32]:
+        whole, length = recommender.run([row], choice), len(row.items)
+        for cut in {1, length // 2, length - 1} - {0}:
+            before = recommender.run([row.part(0, cut)], choice)
+            after = recommender.run([row.part(cut)], choice, before.state)
             difference.add("carried user embedding", after.user_embedding, whole.user_embedding)
             difference.add("carried scores", after.scores, whole.scores)
+            difference.add("carried probabilities", after.probabilities, whole.probabilities)
             cuts += 1
     report(Check("carried state equals whole history", f"{cuts} cuts, at most {difference.absolute:.1e} apart"))

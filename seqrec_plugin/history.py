@@ -9,15 +9,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR, NEXT_TIME_GAP, NO_GAP, TIME_GAP, Row
 from seqrec_plugin.errors import BadData, nearest
+from seqrec_plugin.manifest import Manifest
 from seqrec_plugin.vocabulary import Vocabulary
 
 
 class Event(NamedTuple):
-    """Something that a user did with an item. `time` is an order key in the unit of the data."""
+    """Something that a user did with an item. `time` is in seconds."""
 
     item: str
-    time: int | None = None
+    time: float | None = None
+    behavior: str | None = None
+    features: tuple[float, ...] = ()
 
 
 class HistorySource(Protocol):
@@ -34,7 +38,9 @@ class HistorySource(Protocol):
 class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What may be asked for one user: a history, oldest first, and what not to recommend.
 
-    `time`, `behavior` and `features` are for models whose manifest names such inputs; others ignore them.
+    `time` (seconds), `behavior` and `features` (name → numbers) are for models that read them; others ignore them. Each
+    has one entry an item of the history; time and behavior may have one more, for the event that is asked for.
+    `candidates` are for models of probabilities.
     """
 
     id: str | None = None
@@ -44,22 +50,25 @@ class Question(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     features: dict[str, Any] | None = None
     exclude: tuple[str, ...] = ()
     k: int | None = None
+    candidates: tuple[str, ...] | None = None
 
 
 class Encoded(NamedTuple):
     """A history as the model reads it.
 
     Attributes:
-        kept: indices of the newest `max_history` known items, oldest first.
+        row: the newest `max_history` known items, oldest first, with their columns.
         known: indices of all known items, before the cut: what exclusion goes by.
         unknown: the items that the model does not know, in order.
         truncated: whether the cut left something out.
+        time: of the newest known event, in seconds; None where it is not told.
     """
 
-    kept: list[int]
+    row: Row
     known: list[int]
     unknown: list[str]
     truncated: bool
+    time: float | None
 
 
 def read_json(line: bytes | str) -> Any:
@@ -97,7 +106,7 @@ def to_question(value: Any) -> Question:
             raise BadData("bad_question", f"{key} is null.", "Leave the key out instead.")
     if "id" in fields:
         fields["id"] = id_text(fields["id"], "id")
-    for key in ("history", "exclude"):
+    for key in ("history", "exclude", "candidates"):
         if key in fields:
             fields[key] = id_texts(fields[key], key)
     try:
@@ -136,37 +145,132 @@ def id_text(value: Any, name: str) -> str:
     raise BadData("bad_question", f"{name} is {_kind(value)}, but an id is a text or an integer.")
 
 
-def encode(tokens: Sequence[str], vocabulary: Vocabulary, max_history: int) -> Encoded:
-    """Drop unknown items, then cut to the newest `max_history`.
+def asked_of(events: Sequence[Event], manifest: Manifest) -> dict[str, Any]:
+    """A question from events that were looked up, with what the bundle's model reads of them."""
+    question: dict[str, Any] = {"history": [event.item for event in events]}
+    if {TIME_GAP, NEXT_TIME_GAP} & set(manifest.columns):
+        question["time"] = [event.time for event in events]
+    if {BEHAVIOR, NEXT_BEHAVIOR} & set(manifest.columns):
+        question["behavior"] = [event.behavior for event in events]
+    if manifest.features:
+        columns = zip(*(event.features for event in events), strict=True) if events else [()] * len(manifest.features)
+        question["features"] = {name: list(values) for name, values in zip(manifest.features, columns, strict=True)}
+    return question
+
+
+def encode(
+    question: Question,
+    vocabulary: Vocabulary,
+    manifest: Manifest,
+    since: float | None = None,
+    *,
+    cut: bool = True,
+) -> Encoded:
+    """Drop unknown items, then cut to the newest `max_history`; gaps are between known events.
 
     Args:
-        tokens: item ids, oldest first.
-        vocabulary: the catalogue.
-        max_history: at least 1.
+        question: the history and what is told of it.
+        vocabulary, manifest: of the bundle.
+        since: the time of the event before the history, where it goes on from a carried state.
+        cut: whether to cut at all.
+
+    Raises:
+        BadData: `bad_question` where what the model reads is missing, of another length, or makes no sense.
     """
-    known, unknown = [], []
-    for token in tokens:
-        index = vocabulary.index(token)
-        if index is None:
-            unknown.append(token)
-        else:
-            known.append(index)
-    return Encoded(known[-max_history:], known, unknown, len(known) > max_history)
+    indices = [vocabulary.index(token) for token in question.history]
+    unknown = [token for token, index in zip(question.history, indices, strict=True) if index is None]
+    places = [place for place, index in enumerate(indices) if index is not None]
+    known = [index for index in indices if index is not None]
+    kept = places[-manifest.max_history :] if cut else places
+    columns: dict[str, npt.NDArray[Any]] = {}
+    newest = since
+    if {TIME_GAP, NEXT_TIME_GAP} & set(manifest.columns):
+        times, now = _aligned(question, "time", "the time of each event in seconds")
+        times, now = _times(times, now, since)
+        before = [since, *(times[place] for place in places)]
+        gaps = [NO_GAP if a is None else times[b] - a for a, b in zip(before, places, strict=False)]
+        gaps = gaps[len(gaps) - len(kept) :]
+        if len(kept) < len(places):
+            gaps[0] = NO_GAP
+        newest = before[-1]
+        columns[TIME_GAP] = np.array(gaps, dtype=np.float32)
+        ahead = NO_GAP if now is None or newest is None else now - newest
+        columns[NEXT_TIME_GAP] = np.array(ahead, dtype=np.float32)
+    if {BEHAVIOR, NEXT_BEHAVIOR} & set(manifest.columns):
+        names, wanted = _aligned(question, "behavior", "the behaviour of each event")
+        found = [_behavior(name, place, manifest) for place, name in enumerate(names)]
+        columns[BEHAVIOR] = np.array([found[place] for place in kept], dtype=np.int64)
+        columns[NEXT_BEHAVIOR] = np.array(0 if wanted is None else _behavior(wanted, len(names), manifest))
+    if FEATURES in manifest.columns:
+        columns[FEATURES] = _features(question, manifest)[kept]
+    row = Row(np.array([indices[place] for place in kept], dtype=np.int64), {n: columns[n] for n in manifest.columns})
+    return Encoded(row, known, unknown, len(kept) < len(places), newest)
+
+
+def _aligned(question: Question, key: str, what: str) -> tuple[list[Any], Any]:
+    """The entries of a key, one an item, and that of the event asked for, if there is one."""
+    given, n = getattr(question, key), len(question.history)
+    if given is None:
+        if not n:
+            return [], None
+        raise BadData("bad_question", f"This model reads {what}.", f"Add {key}: one entry an item of the history.")
+    if len(given) not in (n, n + 1):
+        raise BadData(
+            "bad_question",
+            f"{key} has {len(given)} entries for a history of {n}.",
+            "Give one an item, and perhaps one more for the event that is asked for.",
+        )
+    return list(given[:n]), given[n] if len(given) > n else None
+
+
+def _times(times: list[Any], now: Any, since: float | None) -> tuple[list[float], float | None]:
+    """Numbers that do not decrease."""
+    latest = since
+    for place, value in enumerate([*times, *([] if now is None else [now])]):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise BadData("bad_question", f"time[{place}] is {_kind(value)}, but must be a number of seconds.")
+        if not np.isfinite(value):
+            raise BadData("bad_question", f"time[{place}] is {value}, but must be a number of seconds.")
+        if latest is not None and value < latest:
+            raise BadData("bad_question", f"time[{place}] is {value}, before {latest}.", "A history is oldest first.")
+        latest = float(value)
+    return [float(value) for value in times], None if now is None else float(now)
+
+
+def _behavior(name: Any, place: int, manifest: Manifest) -> int:
+    text = id_text(name, f"behavior[{place}]")
+    if text not in manifest.behaviors:
+        raise BadData("bad_question", f"behavior[{place}] is {text!r}.", nearest(text, manifest.behaviors))
+    return manifest.behaviors.index(text) + 1
+
+
+def _features(question: Question, manifest: Manifest) -> npt.NDArray[np.float32]:
+    """float32 [history, features], as they are."""
+    given, n = question.features or {}, len(question.history)
+    out = np.zeros((n, len(manifest.features)), dtype=np.float32)
+    for name in given:
+        if name not in manifest.features:
+            raise BadData("bad_question", f"features has {name!r}.", nearest(str(name), manifest.features))
+    for column, name in zip(out.T, manifest.features, strict=True):
+        values = given.get(name, [] if not n else None)
+        if not isinstance(values, (list, tuple, np.ndarray)) or len(values) != n:
+            raise BadData(
+                "bad_question", f"features lacks {name!r}, a list of {n} numbers.", "Give one an item of the history."
+            )
+        for place, value in enumerate(values):
+            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            if not number or not np.isfinite(np.float32(value)):
+                raise BadData("bad_question", f"features.{name}[{place}] is {_kind(value)}, but must be a number.")
+        column[:] = values
+    return out
 
 
 def pad(rows: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
-    """Rows of unequal length as one array.
-
-    Args:
-        rows: indices, oldest first; a row may be empty.
-
-    Returns:
-        int64 [batch, length], 0 on the left; length is that of the longest row, at least 1.
-    """
-    length = max(1, max(map(len, rows), default=1))
-    out = np.zeros((len(rows), length), dtype=np.int64)
+    """Indices of unequal number as one array, int64 [batch, longest], 0 on the left."""
+    longest = max(map(len, rows), default=0)
+    out = np.zeros((len(rows), longest), dtype=np.int64)
     for row, indices in zip(out, rows, strict=True):
-        row[length - len(indices) :] = indices
+        row[longest - len(indices) :] = indices
     return out
 
 

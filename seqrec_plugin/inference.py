@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from seqrec_plugin import columns as cols
 from seqrec_plugin.errors import BadData, WrongUsage
-from seqrec_plugin.manifest import MODEL_FILE, Manifest, Tensor
+from seqrec_plugin.manifest import CANDIDATES, MODEL_FILE, PROBABILITIES, Manifest, Tensor, tensors
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -23,12 +24,21 @@ _DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 
 
 class Output(NamedTuple):
-    """What the graph gives: items int64 [B, K], scores float32 [B, K], user_embedding float32 [B, d], next state."""
+    """What the graph gives; of `items` and `scores`, or `probabilities`, those of the bundle's task.
 
-    items: Indices
-    scores: Floats
+    Attributes:
+        user_embedding: float32 [B, d].
+        state: float32 [B, size] each.
+        items: int64 [B, K], best first, 0 where fewer remain.
+        scores: float32 [B, K], −inf where the item is 0.
+        probabilities: float32 [B, C], or [B, 1] without candidates.
+    """
+
     user_embedding: Floats
     state: State
+    items: Indices
+    scores: Floats
+    probabilities: Floats
 
 
 class GuardedGraph:
@@ -39,31 +49,83 @@ class GuardedGraph:
         self._session = _open(content, threads)
         _check_graph(self._session, manifest)
 
-    def run(self, item_seq: Indices, exclude: Indices, state: Sequence[Floats] | None) -> Output:
-        """See `Recommender.run`."""
-        item_seq, exclude = self._indices(item_seq, "item_seq"), self._indices(exclude, "exclude")
-        batch = len(item_seq)
-        if item_seq.shape[1] < 1 or len(exclude) != batch:
-            raise BadData(
-                "bad_index",
-                f"item_seq is {list(item_seq.shape)} and exclude {list(exclude.shape)}, "
-                "but must be [batch, at least 1] and [batch, any].",
-            )
+    def run(
+        self,
+        item_seq: Indices,
+        columns: Mapping[str, npt.NDArray[Any]],
+        choice: Indices | None,
+        state: Sequence[Floats] | None,
+    ) -> Output:
+        """Run the graph.
+
+        Args:
+            item_seq: int64 [B, T ≥ 1], oldest first, 0 on the left is padding.
+            columns: for each of the manifest's, [B, T], [B, T, features], or [B] for the next event's.
+            choice: what must not be recommended, int64 [B, E ≥ 0], 0 is filling; or the candidates whose probabilities
+                are wanted, int64 [B, C ≥ 1]; None for neither.
+            state: float32 [B, size] for each of the manifest's states, or None for zeros.
+
+        Raises:
+            BadData: `bad_index`, `bad_state`, `bad_column`, `not_finite`, or `graph_invalid` where the graph fails.
+        """
+        manifest = self.manifest
+        item_seq = self._indices(item_seq, "item_seq")
+        batch, length = item_seq.shape
+        if length < 1:
+            raise BadData("bad_index", f"item_seq is {[batch, length]}, but must be [batch, at least 1].")
         if ((item_seq[:, :-1] != 0) & (item_seq[:, 1:] == 0)).any():
             raise BadData("bad_index", "item_seq holds 0 after an item; padding stands on the left only.")
+        feeds: dict[str, npt.NDArray[Any]] = {"item_seq": item_seq}
+        wants_choice = "exclude" if manifest.task == "next_item" else CANDIDATES if manifest.takes_candidates else None
+        if wants_choice is not None:
+            feeds[wants_choice] = self._choice(choice, wants_choice, batch)
+        for name in manifest.columns:
+            feeds[name] = self._column(name, columns.get(name), batch, length)
         given = self._state(state, item_seq)
         if batch == 0:  # onnxruntime would abort the process
             return self._empty()
-        feeds: dict[str, npt.NDArray[Any]] = {"item_seq": item_seq, "exclude": exclude}
-        feeds.update({spec.input: tensor for spec, tensor in zip(self.manifest.state, given, strict=True)})
-        names = ["items", "scores", "user_embedding", *(spec.output for spec in self.manifest.state)]
+        feeds.update({spec.input: tensor for spec, tensor in zip(manifest.state, given, strict=True)})
+        names = [tensor.name for tensor in manifest.outputs]
         try:
-            items, scores, user_embedding, *after = self._session.run(names, feeds)
+            found = dict(zip(names, self._session.run(names, feeds), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common class of their own
             raise BadData("graph_invalid", f"{MODEL_FILE} failed on {list(item_seq.shape)}: {_line(error)}") from None
-        output = Output(items, scores, user_embedding, tuple(after))
-        self._check(output, batch)
+        output = Output(
+            found["user_embedding"],
+            tuple(found[spec.output] for spec in manifest.state),
+            found.get("items", np.zeros((batch, 0), dtype=np.int64)),
+            found.get("scores", np.zeros((batch, 0), dtype=np.float32)),
+            found.get(PROBABILITIES, np.zeros((batch, 0), dtype=np.float32)),
+        )
+        self._check(output, batch, feeds[CANDIDATES].shape[1] if CANDIDATES in feeds else 1)
         return output
+
+    def _choice(self, choice: Indices | None, name: str, batch: int) -> Indices:
+        """Exclusions or candidates."""
+        if choice is None:
+            choice = np.zeros((batch, 0), dtype=np.int64)
+        choice = self._indices(choice, name)
+        least = 1 if name == CANDIDATES else 0
+        if len(choice) != batch or choice.shape[1] < least:
+            raise BadData("bad_index", f"{name} is {list(choice.shape)}, but must be [{batch}, {f'at least {least}'}].")
+        if name == CANDIDATES and (choice == 0).any():
+            raise BadData("bad_index", f"{name} holds 0, which is no item.")
+        return choice
+
+    def _column(self, name: str, column: Any, batch: int, length: int) -> npt.NDArray[Any]:
+        """One column of the events, as the graph takes it."""
+        shape: tuple[int, ...] = (batch,) if name in cols.NEXT else (batch, length)
+        shape += (len(self.manifest.features),) if name == cols.FEATURES else ()
+        dtype = np.dtype(cols.DTYPES[name])
+        if not isinstance(column, np.ndarray) or column.shape != shape or column.dtype != dtype:
+            found = f"{column.dtype} {list(column.shape)}" if isinstance(column, np.ndarray) else "missing"
+            raise BadData("bad_column", f"{name} is {found}, but must be {dtype} {list(shape)}.")
+        if not np.isfinite(column).all():
+            raise BadData("bad_column", f"{name} holds NaN or infinity.")
+        most = len(self.manifest.behaviors)
+        if dtype == np.int64 and column.size and not 0 <= column.min() <= column.max() <= most:
+            raise BadData("bad_column", f"{name} holds an index that is not 0 to {most}.")
+        return np.ascontiguousarray(column)
 
     def _indices(self, array: Indices, name: str) -> Indices:
         array = np.asarray(array)
@@ -106,18 +168,27 @@ class GuardedGraph:
 
         top_k, sizes = self.manifest.top_k, [spec.size for spec in self.manifest.state]
         items = np.zeros((0, top_k), dtype=np.int64)
-        return Output(items, no_rows(top_k), no_rows(self.manifest.embedding_size), tuple(map(no_rows, sizes)))
+        embedding = no_rows(self.manifest.embedding_size)
+        return Output(embedding, tuple(map(no_rows, sizes)), items, no_rows(top_k), no_rows(0))
 
-    def _check(self, output: Output, batch: int) -> None:
+    def _check(self, output: Output, batch: int, candidates: int) -> None:
         """What a graph from elsewhere gives is not believed either."""
         top_k, sizes = self.manifest.top_k, [spec.size for spec in self.manifest.state]
-        tensors: list[npt.NDArray[Any]] = [output.items, output.scores, output.user_embedding, *output.state]
-        for tensor, size in zip(tensors, (top_k, top_k, self.manifest.embedding_size, *sizes), strict=True):
+        if self.manifest.task == "next_item":
+            candidates = 0
+        finite: list[Floats] = [output.user_embedding, *output.state, output.probabilities]
+        tensors: list[npt.NDArray[Any]] = [*finite, output.items, output.scores]
+        expected = (self.manifest.embedding_size, *sizes, candidates, top_k, top_k)
+        for tensor, size in zip(tensors, expected, strict=True):
             if tensor.shape != (batch, size):
                 raise BadData("graph_invalid", f"{MODEL_FILE} gives {list(tensor.shape)} for {[batch, size]}.")
         infinite = np.isnan(output.scores).any() or np.isposinf(output.scores).any()
-        if infinite or not all(np.isfinite(tensor).all() for tensor in tensors[2:]):
+        if infinite or not all(np.isfinite(tensor).all() for tensor in finite):
             raise BadData("not_finite", "The model gives NaN or infinity for this history.", "Its weights are damaged.")
+        if (output.probabilities < 0).any() or (output.probabilities > 1).any():
+            raise BadData("graph_invalid", f"{MODEL_FILE} gives a probability outside 0 to 1.")
+        if self.manifest.task == "probability":
+            return
         if output.items.min() < 0 or output.items.max() >= self.manifest.n_items:
             raise BadData("graph_invalid", f"{MODEL_FILE} gives an item outside the catalogue.")
         if (np.isneginf(output.scores) != (output.items == 0)).any():
@@ -168,16 +239,19 @@ def _signature(tensors: Iterable[Tensor]) -> Signature:
 
 def _check_graph(session: onnxruntime.InferenceSession, manifest: Manifest) -> None:
     """The graph must be as the manifest says, and the manifest as clause 4 says."""
-    states = [(spec.input, spec.output, ("float32", (None, spec.size))) for spec in manifest.state]
-    best = (None, manifest.top_k)
-    expected: tuple[Signature, Signature] = (
-        {"item_seq": ("int64", (None, None)), "exclude": ("int64", (None, None)), **{s[0]: s[2] for s in states}},
-        {
-            "items": ("int64", best),
-            "scores": ("float32", best),
-            "user_embedding": ("float32", (None, manifest.embedding_size)),
-            **{s[1]: s[2] for s in states},
-        },
+    expected = tuple(
+        map(
+            _signature,
+            tensors(
+                manifest.task,
+                manifest.columns,
+                manifest.state,
+                features=len(manifest.features),
+                top_k=manifest.top_k,
+                embedding_size=manifest.embedding_size,
+                candidates=manifest.takes_candidates,
+            ),
+        )
     )
     said = (_signature(manifest.inputs), _signature(manifest.outputs))
     actual: tuple[Signature, ...] = tuple(

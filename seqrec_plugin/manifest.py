@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
+from seqrec_plugin import columns as cols
 from seqrec_plugin.errors import BadData
 
 FORMAT_VERSION = 0
@@ -14,6 +17,9 @@ ITEMS_FILE = "items.json"
 GOLDEN_FILE = "golden.json"
 CARD_FILE = "README.md"
 MANIFEST_FILE = "manifest.json"
+
+CANDIDATES = "candidates"
+PROBABILITIES = "probabilities"
 
 
 class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,13 +71,16 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The contract of one bundle; `export/SPEC.md` says what each field means to a caller."""
 
     format_version: int
-    task: Literal["next_item"]
+    task: Literal["next_item", "probability"]
     n_items: int
     max_history: int
     top_k: int
     embedding_size: int
     unknown_items: Literal["dropped"]
     exclude_seen: bool
+    behaviors: tuple[str, ...]
+    target_behaviors: tuple[str, ...]
+    features: tuple[str, ...]
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     state: tuple[StateTensor, ...]
@@ -80,6 +89,57 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, File]
     provenance: Provenance
     parity: Parity
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the graph reads of each event beside the item."""
+        named = {tensor.name for tensor in self.inputs}
+        return tuple(name for name in cols.NAMES if name in named)
+
+    @property
+    def takes_candidates(self) -> bool:
+        """Whether probabilities are of candidate items."""
+        return any(tensor.name == CANDIDATES for tensor in self.inputs)
+
+
+def tensors(
+    task: str,
+    columns: Sequence[str],
+    states: Sequence[StateTensor],
+    *,
+    features: int,
+    top_k: int,
+    embedding_size: int,
+    candidates: bool,
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The inputs and outputs of a graph: clause 4 of `export/SPEC.md`.
+
+    Args:
+        task: `next_item` or `probability`.
+        columns: what it reads of each event beside the item, of `columns.NAMES`.
+        states: the carried tensors.
+        features: how many numbers an event has.
+        top_k: K, for `next_item`.
+        embedding_size: width of the user embedding.
+        candidates: whether probabilities are of candidate items.
+    """
+    inputs = [Tensor("item_seq", "int64", ("batch", "length"))]
+    if task == "next_item":
+        inputs.append(Tensor("exclude", "int64", ("batch", "excluded")))
+    elif candidates:
+        inputs.append(Tensor(CANDIDATES, "int64", ("batch", "candidates")))
+    for name in columns:
+        shape: tuple[int | str, ...] = ("batch",) if name in cols.NEXT else ("batch", "length")
+        shape += (features,) if name == cols.FEATURES else ()
+        inputs.append(Tensor(name, "int64" if cols.DTYPES[name] is np.int64 else "float32", shape))
+    inputs += [Tensor(s.input, "float32", ("batch", s.size)) for s in states]
+    if task == "next_item":
+        outputs = [Tensor("items", "int64", ("batch", top_k)), Tensor("scores", "float32", ("batch", top_k))]
+    else:
+        outputs = [Tensor(PROBABILITIES, "float32", ("batch", "candidates" if candidates else 1))]
+    outputs.append(Tensor("user_embedding", "float32", ("batch", embedding_size)))
+    outputs += [Tensor(s.output, "float32", ("batch", s.size)) for s in states]
+    return tuple(inputs), tuple(outputs)
 
 
 class _Version(msgspec.Struct):
@@ -122,9 +182,17 @@ def _check_sense(manifest: Manifest) -> None:
         wrong = f"n_items is {manifest.n_items}, but a catalogue has at least one item besides the padding row"
     elif manifest.max_history < 1:
         wrong = f"max_history is {manifest.max_history}, but must be at least 1"
-    elif not 1 <= manifest.top_k <= manifest.n_items - 1:
+    elif manifest.task == "probability" and manifest.top_k:
+        wrong = f"top_k is {manifest.top_k}, but a bundle of probabilities ranks nothing, so it is 0"
+    elif manifest.task == "next_item" and not 1 <= manifest.top_k <= manifest.n_items - 1:
         wrong = f"top_k is {manifest.top_k}, but must lie between 1 and n_items - 1 = {manifest.n_items - 1}"
     elif any(state.size < 1 for state in manifest.state):
         wrong = "a state has a size below 1"
+    elif any(len(set(names)) < len(names) for names in (manifest.behaviors, manifest.features)):
+        wrong = "a behaviour or a feature is named twice"
+    elif bool(manifest.features) != (cols.FEATURES in manifest.columns):
+        wrong = "features are named, but the graph reads none, or the other way round"
+    elif not manifest.behaviors and {cols.BEHAVIOR, cols.NEXT_BEHAVIOR} & set(manifest.columns):
+        wrong = "the graph reads behaviours, but none is named"
     if wrong:
         raise BadData("manifest_invalid", f"{MANIFEST_FILE} makes no sense: {wrong}.")

@@ -61,3 +61,39 @@ def summarise(ranks: Ranks, cutoffs: Iterable[int] = (5, 10, 20)) -> dict[str, f
     """
     names = {"HR": "hit", "NDCG": "ndcg", "MRR": "mrr"}
     return {f"{shown}@{k}": float(per_row(f"{m}@{k}", ranks).mean()) for k in cutoffs for shown, m in names.items()}
+
+
+def summarise_probabilities(labels: Values, probabilities: Values) -> dict[str, float]:
+    """What tables print of predicted probabilities.
+
+    Args:
+        labels: float [rows ≥ 1], 0 or 1.
+        probabilities: float [rows], each 0 to 1.
+
+    Returns:
+        `AUC` (NaN where all labels are alike), `LogLoss`, `Accuracy` at a threshold of ½, `Calibration` (the expected
+        calibration error over ten equal bins: Guo et al., On Calibration of Modern Neural Networks, ICML 2017), and
+        besides `Positives`, the share of 1 among the labels.
+    """
+    labels, found = labels.astype(np.float64), probabilities.astype(np.float64)
+    clipped = np.clip(found, 1e-7, 1 - 1e-7)
+    bins = np.minimum((found * 10).astype(np.int64), 9)
+    apart = np.abs(np.bincount(bins, labels - found, minlength=10)).sum() / len(labels)
+    return {
+        "AUC": _auc(labels, found),
+        "LogLoss": float(-np.mean(labels * np.log(clipped) + (1 - labels) * np.log(1 - clipped))),
+        "Accuracy": float(np.mean((found >= 0.5) == (labels > 0.5))),
+        "Calibration": float(apart),
+        "Positives": float(labels.mean()),
+    }
+
+
+def _auc(labels: Values, found: Values) -> float:
+    """The share of pairs (a positive, a negative) in which the positive has more; ties count half."""
+    positives = float(labels.sum())
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        return float("nan")
+    _, place, count = np.unique(found, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((rank[labels > 0.5].sum() - positives * (positives + 1) / 2) / (positives * negatives))

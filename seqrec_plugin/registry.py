@@ -21,9 +21,12 @@ GROUP = "seqrec_plugin.models"
 
 _OURS = "seqrec-plugin"
 _BUILT_IN = {
+    "BehaviorLSTM4Rec": "seqrec_plugin.models.behaviorlstm4rec:BehaviorLSTM4Rec",
     "GRU4RecTied": "seqrec_plugin.models.gru4rectied:GRU4RecTied",
     "LSTM4Rec": "seqrec_plugin.models.lstm4rec:LSTM4Rec",
+    "LSTMRanker": "seqrec_plugin.models.lstmranker:LSTMRanker",
     "RNN4Rec": "seqrec_plugin.models.rnn4rec:RNN4Rec",
+    "TimeLSTM4Rec": "seqrec_plugin.models.timelstm4rec:TimeLSTM4Rec",
 }
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from seqrec_plugin import bundle as bundles
+from seqrec_plugin.answer import Answer, Choice, Item, Ready
 from seqrec_plugin.bundle import Bundle
+from seqrec_plugin.columns import Row, padded
 from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
 from seqrec_plugin.history import (
     Encoded,
+    Event,
     HistorySource,
     Question,
+    asked_of,
     encode,
     id_text,
     id_texts,
@@ -23,49 +29,16 @@ from seqrec_plugin.history import (
     read_json,
     to_question,
 )
-from seqrec_plugin.inference import Floats, GuardedGraph, Indices, Output, State
+from seqrec_plugin.inference import Floats, GuardedGraph, Indices, Output
 from seqrec_plugin.manifest import ITEMS_FILE, MODEL_FILE
+from seqrec_plugin.session import Session
 from seqrec_plugin.vocabulary import Vocabulary
+
+__all__ = ["DEFAULT_K", "Answer", "Item", "Recommender", "Session"]
 
 DEFAULT_K = 10
 #: Rows of a batch that go through the graph together.
 MOST_ROWS = 64
-
-
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One recommended item."""
-
-    item: str
-    score: float
-    title: str | None = None
-
-
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What is recommended. `status` is `ok`, `newcomer`, or an error code with its `message`."""
-
-    id: str | None = None
-    status: str
-    items: tuple[Item, ...]
-    unknown: tuple[str, ...]
-    truncated: bool
-    beyond_max_history: bool
-    bundle: str
-    message: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the question was bad."""
-        return self.message is not None
-
-
-class _Row(NamedTuple):
-    """A good question of a batch, ready for the graph."""
-
-    place: int
-    id: str | None
-    encoded: Encoded
-    excluded: list[int]
-    k: int
 
 
 class Recommender:
@@ -104,18 +77,29 @@ class Recommender:
         """
         return cls(bundles.read(path), threads=threads, histories=histories)
 
-    def run(self, item_seq: Indices, exclude: Indices, state: Sequence[Floats] | None = None) -> Output:
-        """The graph itself, guarded.
+    def run(
+        self, rows: Sequence[Row], choice: Sequence[Sequence[int]] = (), state: Sequence[Floats] | None = None
+    ) -> Output:
+        """The graph itself, guarded: see `GuardedGraph.run`.
 
         Args:
-            item_seq: int64 [B, T ≥ 1], oldest first, 0 on the left is padding.
-            exclude: int64 [B, E ≥ 0], 0 is filling.
+            rows: the histories.
+            choice: for each, the indices to exclude, or the candidates; nothing for none.
             state: float32 [B, size] for each of the manifest's states, or None for zeros.
-
-        Raises:
-            BadData: `bad_index`, `bad_state`, `not_finite`, or `graph_invalid` where the graph itself fails.
         """
-        return self._graph.run(item_seq, exclude, state)
+        item_seq, columns = padded(rows, self.manifest.columns)
+        return self._graph.run(item_seq, columns, pad(choice) if choice else None, state)
+
+    def run_arrays(
+        self,
+        item_seq: Indices,
+        *,
+        columns: Mapping[str, npt.NDArray[Any]] | None = None,
+        choice: Indices | None = None,
+        state: Sequence[Floats] | None = None,
+    ) -> Output:
+        """The graph itself, guarded, for whoever has arrays: see `GuardedGraph.run`."""
+        return self._graph.run(item_seq, columns or {}, choice, state)
 
     def recommend(
         self,
@@ -125,6 +109,9 @@ class Recommender:
         k: int | None = None,
         exclude: Sequence[str | int] = (),
         include_seen: bool | None = None,
+        time: Sequence[float] | None = None,
+        behavior: Sequence[str | int] | None = None,
+        features: Mapping[str, Sequence[float]] | None = None,
     ) -> Answer:
         """The next items for one user.
 
@@ -134,19 +121,47 @@ class Recommender:
             k: how many items, 1 to the bundle's top_k; by default 10, or top_k if smaller.
             exclude: items that must not come, such as what is not on sale today.
             include_seen: whether the history's own items may come; by default as the bundle says.
+            time: seconds, for a model that reads the time; one more is the moment of asking.
+            behavior: what the user did, for a model that reads it; one more is the behaviour that is wanted next.
+            features: name → numbers, for a model that reads these.
 
         Raises:
             SeqrecError: `bad_k`, `bad_question`, `unknown_user`, `not_finite`; `bad_value` where it is not clear
-                whose history is meant.
+                whose history is meant, or the bundle gives probabilities.
         """
-        k = self.checked_k(k)
-        if (history is None) == (user_id is None):
-            raise WrongUsage("bad_value", "Give a history or a user_id, one of them.", "A newcomer's history is [].")
-        tokens = self._look_up(user_id) if history is None else id_texts(history, "history")
-        encoded = self.encode(tokens)
-        excluded = self._excluded(encoded.known, id_texts(exclude, "exclude"), include_seen)
-        output = self.run(pad([encoded.kept]), pad([excluded]))
-        return self._answer(_Row(0, None, encoded, excluded, k), output, 0)
+        self._check_task("next_item")
+        question = self._question(history, user_id, time, behavior, features)
+        chosen = msgspec.structs.replace(question, exclude=id_texts(exclude, "exclude"))
+        return self._one(chosen, self.checked_k(k), include_seen)
+
+    def score(
+        self,
+        history: Sequence[str | int] | None = None,
+        *,
+        user_id: str | int | None = None,
+        candidates: Sequence[str | int] | None = None,
+        time: Sequence[float] | None = None,
+        behavior: Sequence[str | int] | None = None,
+        features: Mapping[str, Sequence[float]] | None = None,
+    ) -> Answer:
+        """How probable it is that one user acts next, for a bundle of probabilities.
+
+        Args:
+            history, user_id, time, behavior, features: see `recommend`.
+            candidates: the items that are asked about, for a model that takes them.
+
+        Raises:
+            SeqrecError: as `recommend`.
+        """
+        self._check_task("probability")
+        question = self._question(history, user_id, time, behavior, features)
+        asked = None if candidates is None else id_texts(candidates, "candidates")
+        return self._one(msgspec.structs.replace(question, candidates=asked), 0, None)
+
+    def _one(self, question: Question, k: int, include_seen: bool | None) -> Answer:
+        encoded = self.encode(question)
+        choice = self._choose(question, encoded.known, k, include_seen)
+        return self._run_rows([Ready(0, None, encoded, choice)], fail=True)[0]
 
     def recommend_batch(
         self,
@@ -155,7 +170,8 @@ class Recommender:
         k: int | None = None,
         include_seen: bool | None = None,
     ) -> list[Answer]:
-        """Answers for many questions, in their order; a bad one gets its error, the others go on.
+        """Answers for many questions, in their order; a bad one gets its error, the others go on. It serves
+        bundles of probabilities too.
 
         Args:
             questions: each a Question, a mapping, or one line of JSON.
@@ -165,7 +181,7 @@ class Recommender:
         Raises:
             WrongUsage: `bad_k`.
         """
-        k = self.checked_k(k)
+        k = 0 if self.manifest.task == "probability" else self.checked_k(k)
         answers: dict[int, Answer] = {}
         rows = []
         for place, source in enumerate(questions):
@@ -174,29 +190,41 @@ class Recommender:
                 value = read_json(source) if isinstance(source, (bytes, str)) else source
                 identity = _identity(value)
                 question = to_question(value)
-                encoded = self.encode(question.history)
-                excluded = self._excluded(encoded.known, question.exclude, include_seen)
-                own_k = k if question.k is None else self.checked_k(question.k)
-                rows.append(_Row(place, identity, encoded, excluded, own_k))
+                encoded = self.encode(question)
+                own_k = k if question.k is None or not k else self.checked_k(question.k)
+                rows.append(Ready(place, identity, encoded, self._choose(question, encoded.known, own_k, include_seen)))
             except SeqrecError as error:
                 answers[place] = self._failure(identity, error)
-        rows.sort(key=lambda row: len(row.encoded.kept))  # like lengths together: little padding
-        for begin in range(0, len(rows), MOST_ROWS):
-            answers.update(self._run_rows(rows[begin : begin + MOST_ROWS]))
+        # Candidates of one number together: these are not padded.
+        rows.sort(
+            key=lambda row: (len(row.choice.candidates), len(row.encoded.row.items))
+        )  # like lengths together: little padding
+        for _, alike in itertools.groupby(rows, key=lambda row: len(row.choice.candidates)):
+            group = list(alike)
+            for begin in range(0, len(group), MOST_ROWS):
+                answers.update(self._run_rows(group[begin : begin + MOST_ROWS]))
         return [answers[place] for place in range(len(answers))]
 
-    def session(self, history: Sequence[str | int] = (), *, include_seen: bool | None = None) -> Session:
+    def session(
+        self,
+        history: Sequence[str | int] = (),
+        *,
+        include_seen: bool | None = None,
+        time: Sequence[float] | None = None,
+        behavior: Sequence[str | int] | None = None,
+        features: Mapping[str, Sequence[float]] | None = None,
+    ) -> Session:
         """A user whose events come one by one; each costs the same, however long the history.
 
         Args:
-            history: what is known already, oldest first.
+            history, time, behavior, features: what is known already, oldest first.
             include_seen: as in `recommend`.
         """
-        return Session(self, history, include_seen)
+        return Session(self, self._question(history, None, time, behavior, features), include_seen)
 
-    def encode(self, tokens: Sequence[str]) -> Encoded:
-        """A history as this model reads it: known items, the newest `max_history`."""
-        return encode(tokens, self.vocabulary, self.manifest.max_history)
+    def encode(self, question: Question, since: float | None = None, *, cut: bool = True) -> Encoded:
+        """A history as this model reads it: known items, the newest `max_history`; see `history.encode`."""
+        return encode(question, self.vocabulary, self.manifest, since, cut=cut)
 
     def checked_k(self, k: int | None) -> int:
         """How many items to answer with: k, or the default.
@@ -215,11 +243,11 @@ class Recommender:
             )
         return int(k)
 
-    def _run_rows(self, rows: Sequence[_Row]) -> dict[int, Answer]:
+    def _run_rows(self, rows: Sequence[Ready], fail: bool = False) -> dict[int, Answer]:
         try:
-            output = self.run(pad([row.encoded.kept for row in rows]), pad([row.excluded for row in rows]))
+            output = self.run([row.encoded.row for row in rows], [self._indices(row.choice) for row in rows])
         except BadData as error:
-            if error.code != "not_finite":
+            if error.code != "not_finite" or fail:
                 raise
             if len(rows) == 1:
                 return {rows[0].place: self._failure(rows[0].id, error)}
@@ -227,15 +255,22 @@ class Recommender:
             return {place: answer for row in rows for place, answer in self._run_rows([row]).items()}
         return {row.place: self._answer(row, output, i) for i, row in enumerate(rows)}
 
-    def _answer(self, row: _Row, output: Output, i: int, *, beyond: bool = False) -> Answer:
+    def _answer(self, row: Ready, output: Output, i: int, *, beyond: bool = False) -> Answer:
         """Row i of the output as a person reads it."""
-        found = zip(output.items[i].tolist(), output.scores[i].tolist(), strict=True)
+        choice, probabilities = row.choice, output.probabilities[i].tolist()
+        candidates = self.manifest.takes_candidates
+        if self.manifest.task == "next_item":
+            found = zip(output.items[i, : choice.k].tolist(), output.scores[i, : choice.k].tolist(), strict=True)
+        else:
+            # A row that asks about nothing known ran with some item in its place.
+            found = zip(choice.candidates, probabilities[: len(choice.candidates)], strict=True)
         token, title = self.vocabulary.token, self.vocabulary.title
-        best = [Item(token(index), score, title(index)) for index, score in found if index != 0]
         return Answer(
             id=row.id,
             status="ok" if row.encoded.known else "newcomer",
-            items=tuple(best[: row.k]),
+            items=tuple(Item(token(index), score, title(index)) for index, score in found if index != 0),
+            probability=probabilities[0] if probabilities and not candidates else None,
+            unknown_candidates=tuple(choice.unknown_candidates),
             unknown=tuple(row.encoded.unknown),
             truncated=row.encoded.truncated,
             beyond_max_history=beyond,
@@ -254,97 +289,69 @@ class Recommender:
             message=str(error),
         )
 
-    def _look_up(self, user_id: str | int | None) -> tuple[str, ...]:
+    def _check_task(self, task: str) -> None:
+        if self.manifest.task != task:
+            hint = "Call score." if task == "next_item" else "Call recommend."
+            raise WrongUsage("bad_value", f"This bundle's task is {self.manifest.task}.", hint)
+
+    def _question(
+        self,
+        history: Sequence[str | int] | None,
+        user_id: str | int | None,
+        time: Sequence[float] | None,
+        behavior: Sequence[str | int] | None,
+        features: Mapping[str, Sequence[float]] | None,
+    ) -> Question:
+        """What a caller in Python says of one user."""
+        if (history is None) == (user_id is None):
+            raise WrongUsage("bad_value", "Give a history or a user_id, one of them.", "A newcomer's history is [].")
+        if history is None:
+            if any(given is not None for given in (time, behavior, features)):
+                raise WrongUsage("bad_value", "With a user_id, time, behavior and features are looked up too.")
+            return to_question(asked_of(self._look_up(user_id), self.manifest))
+        return Question(
+            history=id_texts(history, "history"),
+            time=None if time is None else tuple(_listed(time, "time")),
+            behavior=None if behavior is None else tuple(_listed(behavior, "behavior")),
+            features=None if features is None else dict(features),
+        )
+
+    def _choose(self, question: Question, known: list[int], k: int, include_seen: bool | None) -> Choice:
+        """What must not come, or is asked about."""
+        if self.manifest.task == "next_item":
+            return Choice(self._excluded(known, question.exclude, include_seen), k)
+        if not self.manifest.takes_candidates:
+            if question.candidates is not None:
+                raise BadData(
+                    "bad_question", "This model gives one probability, and takes no candidates.", "Leave them out."
+                )
+            return Choice([], 0)
+        if not question.candidates:
+            raise BadData("bad_question", "This model is asked about candidates.", "Add candidates: a list of items.")
+        indices = [self.vocabulary.index(token) for token in question.candidates]
+        unknown = [t for t, index in zip(question.candidates, indices, strict=True) if index is None]
+        return Choice([], 0, [index for index in indices if index is not None], unknown)
+
+    def _look_up(self, user_id: str | int | None) -> Sequence[Event]:
         if self._histories is None:
             raise WrongUsage(
                 "bad_value",
                 f"The user {user_id!r} cannot be looked up: there is no source of histories.",
                 "Give one to Recommender.load(…, histories=…), or give the history itself.",
             )
-        events = self._histories.history(id_text(user_id, "user_id"))
-        return tuple(event.item for event in events)
+        return self._histories.history(id_text(user_id, "user_id"))
+
+    def _indices(self, choice: Choice) -> Sequence[int]:
+        """The choice as the graph takes it; where nothing known is asked about, some item stands in."""
+        if self.manifest.task == "next_item":
+            return choice.excluded
+        return (choice.candidates or [1]) if self.manifest.takes_candidates else []
 
     def _excluded(self, known: list[int], exclude: Sequence[str], include_seen: bool | None) -> list[int]:
         """All that must not come: what `exclude` names always, what was seen by default as the bundle says."""
         keeps_seen = not self.manifest.exclude_seen if include_seen is None else include_seen
-        named = self.encode(exclude).known
+        named = [index for index in map(self.vocabulary.index, exclude) if index is not None]
         return list(dict.fromkeys(named if keeps_seen else known + named))
-
-
-class Session:
-    """One user's carried state. Not for two threads at once; make one a user with `Recommender.session`."""
-
-    def __init__(self, recommender: Recommender, history: Sequence[str | int], include_seen: bool | None) -> None:
-        if not recommender.manifest.state:
-            raise WrongUsage(
-                "bad_value",
-                "This model carries no state, so it has no sessions.",
-                "Call recommend with the whole history each time.",
-            )
-        self._recommender = recommender
-        self._include_seen = include_seen
-        self._known: list[int] = []
-        self._events = 0
-        self._truncated = False
-        # The last event and the state before it: with another exclusion that step runs again.
-        self._last = 0
-        self._before = tuple(np.zeros((1, spec.size), dtype=np.float32) for spec in recommender.manifest.state)
-        self._after = self._before
-        self._step: tuple[list[int], Output] | None = None
-        self._push(id_texts(history, "history"), ())
-
-    @property
-    def state(self) -> State:
-        """The state after the last event, float32 [1, size] each; zeros at the start."""
-        return self._after
-
-    def push(self, items: Sequence[str | int], *, k: int | None = None, exclude: Sequence[str | int] = ()) -> Answer:
-        """New events, and the next items after them. Unknown items change nothing.
-
-        Args:
-            items: what the user did since the last call, oldest first.
-            k: as in `Recommender.recommend`.
-            exclude: as in `Recommender.recommend`, for this answer only.
-
-        Raises:
-            SeqrecError: `bad_k`, `bad_question`, `not_finite`; nothing has changed then.
-        """
-        k = self._recommender.checked_k(k)
-        named = id_texts(exclude, "exclude")
-        unknown = self._push(id_texts(items, "items"), named)
-        return self._answer(k, named, unknown)
-
-    def recommend(self, *, k: int | None = None, exclude: Sequence[str | int] = ()) -> Answer:
-        """The next items after the events so far, perhaps with another k or exclusion. Nothing changes."""
-        return self._answer(self._recommender.checked_k(k), id_texts(exclude, "exclude"), [])
-
-    def _push(self, tokens: Sequence[str], named: Sequence[str]) -> list[str]:
-        """Carry the state over new events; returns the unknown ones."""
-        encoded = self._recommender.encode(tokens)
-        first = self._events == 0
-        events = encoded.kept if first else encoded.known
-        if not events:
-            return encoded.unknown
-        before = self._after
-        if len(events) > 1:
-            before = self._recommender.run(pad([events[:-1]]), pad([[]]), before).state
-        known = self._known + encoded.known
-        excluded = self._recommender._excluded(known, named, self._include_seen)
-        output = self._recommender.run(pad([events[-1:]]), pad([excluded]), before)
-        # Only now, as each run may fail.
-        self._known, self._last, self._before, self._after = known, events[-1], before, output.state
-        self._events += len(events)
-        self._truncated = encoded.truncated if first else self._truncated
-        self._step = excluded, output
-        return encoded.unknown
-
-    def _answer(self, k: int, named: Sequence[str], unknown: list[str]) -> Answer:
-        excluded = self._recommender._excluded(self._known, named, self._include_seen)
-        if self._step is None or self._step[0] != excluded:
-            self._step = excluded, self._recommender.run(pad([[self._last]]), pad([excluded]), self._before)
-        row = _Row(0, None, Encoded([], self._known, unknown, self._truncated), excluded, k)
-        beyond = self._events > self._recommender.manifest.max_history
-        return self._recommender._answer(row, self._step[1], 0, beyond=beyond)
 
 
 def _identity(value: Any) -> str | None:
@@ -355,3 +362,9 @@ def _identity(value: Any) -> str | None:
         return id_text(value["id"], "id")
     except (SeqrecError, TypeError, LookupError):
         return None
+
+
+def _listed(values: Any, name: str) -> Sequence[Any]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
+        raise BadData("bad_question", f"{name} must be a list, one entry an item.")
+    return list(values)

@@ -9,17 +9,18 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from seqrec_plugin import atomic, checkpoint
 from seqrec_plugin.checkpoint import RunFolder, RunInfo, Split
+from seqrec_plugin.columns import LABEL, NEXT_BEHAVIOR, Row
 from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
+from seqrec_plugin.recbole_bridge.options import fields_read, training_options
 from seqrec_plugin.recbole_bridge.settings import Resolved, read_yaml, recbole_folder
 from seqrec_plugin.vocabulary import Vocabulary
 
@@ -70,7 +71,7 @@ def train(
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
             trainer.resume(run.path / checkpoint.LAST_FILE)
         trainer.fit(parts[0], parts[1], verbose=True, saved=True, show_progress=False, callback_fn=curve.validated)
-        split = _split(dataset, parts)
+        split = _split(trainer, dataset, parts)
         results = {"valid": _evaluate(trainer, parts[1], True), "test": _evaluate(trainer, parts[2], False)}
 
     config = trainer.config
@@ -83,19 +84,23 @@ def train(
         data_sha256=data_sha256,
         n_items=int(dataset.item_num),
         max_history=int(config["MAX_ITEM_LIST_LENGTH"]),
-        exclude_seen=_share_of_repeats(split) < RARE_REPEATS,
+        # What was viewed is bought later: where behaviours are told apart, a seen item may come again.
+        exclude_seen=split.columns.behavior is None and _share_of_repeats(split) < RARE_REPEATS,
         seed=int(config["seed"]),
         epoch=curve.best_epoch,
         order="exact time, ties in file order" if config["exact_time"] else "RecBole's (time as float32)",
         threads=threads,
         seconds=round(time.monotonic() - started, 2),
         versions=versions(),
+        behaviors=trainer.model.network.behaviors if resolved.ours else (),
+        target_behaviors=training_options(config.final_config_dict).target_behaviors,
+        features=trainer.model.network.features if resolved.ours else (),
     )
     weights = trainer.model.network if resolved.ours else trainer.model
     run.save_weights(weights.state_dict())
     run.write(checkpoint.VOCABULARY_FILE, _vocabulary(dataset, titles).encode())
     run.save_split(split)
-    run.save_lines(checkpoint.PROBE_FILE, _probe(split, info.seed))
+    run.save_probe(_probe(split, trainer.model.network.columns if resolved.ours else (), info.seed))
     run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
     run.finish(info)
     return run
@@ -136,6 +141,16 @@ def _check_data(resolved: Resolved) -> str:
     )
     columns = values["load_col"]
     loaded = columns.get("inter", ()) if isinstance(columns, Mapping) else table.names
+    own = training_options(values)
+    needed = fields_read(resolved.model, values)
+    for field in needed:
+        if field not in table.names:
+            key = "BEHAVIOR_FIELD" if field == own.BEHAVIOR_FIELD else "NUMERIC_FIELDS"
+            hint = f"Set {key} to one of {', '.join(n for n in table.names if n not in fields.values())}."
+            raise BadData("dataset_invalid", f"{file} has no field {field!r}, which {resolved.model} reads.", hint)
+        if "" in table.column(field):
+            line = table.column(field).index("") + 2
+            raise BadData("dataset_invalid", f"{file}, line {line}: {field} is empty.", "Each event needs a value.")
     for key, field in fields.items():
         if field not in table.names:
             hint = f"Set {key} to one of {', '.join(table.names)}."
@@ -231,7 +246,7 @@ def _contained(run: RunFolder) -> Iterator[None]:
 def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any]:
     """RecBole's config, data, model and trainer, made by its own functions."""
     from recbole.data import create_dataset, data_preparation
-    from recbole.utils import get_model, get_trainer, init_seed
+    from recbole.utils import EvaluatorType, get_model, get_trainer, init_seed
 
     from seqrec_plugin.recbole_bridge.config import recbole_config
 
@@ -259,7 +274,7 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
             "Leave-one-out needs users with four events or more.",
         )
     longest = max(config["topk"])
-    if longest >= dataset.item_num:
+    if config["eval_type"] == EvaluatorType.RANKING and longest >= dataset.item_num:
         raise WrongUsage(
             "bad_value",
             f"topk asks for {longest} items, but {resolved.dataset!r} has only {dataset.item_num - 1}.",
@@ -294,7 +309,8 @@ class _Curve:
     @property
     def best_epoch(self) -> int:
         """The epoch (from 0) whose weights are kept; of equal ones the latest, as RecBole's early stopping has it."""
-        best: int = max(self._records, key=lambda record: (record["score"], record["epoch"]))["epoch"]
+        sign = 1 if self._trainer.valid_metric_bigger else -1
+        best: int = max(self._records, key=lambda record: (sign * record["score"], record["epoch"]))["epoch"]
         return best
 
     def epoch_begins(self, epoch: int, batches: int) -> None:
@@ -337,12 +353,15 @@ def _evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str,
     return {**summarise_ranks(trainer.ranks), "recbole": {name: float(value) for name, value in result.items()}}
 
 
-def _split(dataset: Any, parts: Any) -> Split:
+def _split(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:
     from seqrec_plugin.recbole_bridge.dataset import ROW
 
     sequences = dataset.sequences
-    train, valid, test = (np.sort(part.dataset.inter_feat[ROW].numpy()) for part in parts)
-    return Split(sequences.items, sequences.offsets, train, valid, test)
+    # Sorted, and each once: a row of probabilities may have one of another item beside it.
+    train, valid, test = (np.unique(part.dataset.inter_feat[ROW].numpy()) for part in parts)
+    names = (*trainer.model.network.columns, LABEL) if hasattr(trainer.model, "network") else ()
+    wanted = dataset.wanted if NEXT_BEHAVIOR in names else 0
+    return Split(sequences.items, sequences.offsets, train, valid, test, sequences.columns.only(names), wanted)
 
 
 def _share_of_repeats(split: Split) -> float:
@@ -354,11 +373,11 @@ def _share_of_repeats(split: Split) -> float:
     return float(1 - first[split.train].mean())
 
 
-def _probe(split: Split, seed: int) -> list[list[int]]:
+def _probe(split: Split, names: Sequence[str], seed: int) -> list[Row]:
     """Some users' whole histories, drawn by seed."""
     users = np.random.default_rng(seed).permutation(len(split.offsets) - 1)[:PROBES]
-    histories: list[npt.NDArray[np.int64]] = [split.items[split.offsets[u] : split.offsets[u + 1]] for u in users]
-    return [history.tolist() for history in histories]
+    events = [slice(int(split.offsets[u]), int(split.offsets[u + 1])) for u in users]
+    return [Row(split.items[part], split.columns.row(names, part, split.wanted)) for part in events]
 
 
 def _titles(resolved: Resolved) -> dict[str, str]:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from seqrec_plugin import bundle as bundles
 from seqrec_plugin.bundle import Bundle
+from seqrec_plugin.columns import Row, draw
 from seqrec_plugin.errors import BadData, Failed, SeqrecError
-from seqrec_plugin.history import pad, to_question
+from seqrec_plugin.history import to_question
 from seqrec_plugin.inference import Output
 from seqrec_plugin.manifest import GOLDEN_FILE, MODEL_FILE
 from seqrec_plugin.runtime import Answer, Item, Recommender
@@ -35,7 +36,7 @@ class Check(NamedTuple):
     detail: str
 
 
-class GoldenAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class GoldenAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a right client answers; the items without titles."""
 
     status: str
@@ -43,6 +44,8 @@ class GoldenAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unknown: tuple[str, ...]
     truncated: bool
     beyond_max_history: bool
+    probability: float | None = None
+    unknown_candidates: tuple[str, ...] = ()
 
 
 class GoldenQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,12 +58,22 @@ class GoldenQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: tuple[tuple[float, ...], ...]
 
 
-class GoldenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """New events of a session, the answer after them, and the state then."""
+class Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is known of new events, and which candidates are asked about: as in a question."""
+
+    time: tuple[Any, ...] | None = None
+    behavior: tuple[Any, ...] | None = None
+    features: dict[str, Any] | None = None
+    candidates: tuple[str, ...] | None = None
+
+
+class GoldenStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """New events of a session, the answer after them, and the state then; `told` is what is known of the events."""
 
     push: tuple[str, ...]
     answer: GoldenAnswer
     state: tuple[tuple[float, ...], ...]
+    told: Told = Told()
 
 
 class GoldenSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,16 +150,21 @@ def _check_shapes(recommender: Recommender) -> Iterator[Check]:
     for batch, length in shapes:
         length = min(length, manifest.max_history)
         lengths = [length, *random.integers(1, length + 1, size=batch - 1)]
-        rows: list[list[int]] = [random.integers(1, manifest.n_items, size=n).tolist() for n in lengths]
-        output = recommender.run(pad(rows), pad(rows))
+        sizes = len(manifest.behaviors), len(manifest.features)
+        rows = [
+            Row(random.integers(1, manifest.n_items, size=n), draw(manifest.columns, n, random, *sizes))
+            for n in lengths
+        ]
+        choices = [[1, 2] for _ in rows] if manifest.takes_candidates else [row.items.tolist() for row in rows]
+        output = recommender.run(rows, choices)
         for i, row in enumerate(rows[:_ALONE]):
-            where = f"a history of {len(row)}"
-            alone = recommender.run(pad([row]), pad([row]))
+            where = f"a history of {len(row.items)}"
+            alone = recommender.run([row], [choices[i]])
             apart = max(apart, _same(f"{where} alone and in a batch of {batch}", alone, output, i))
-            if manifest.state and len(row) > 1:
-                cut = len(row) // 2
-                before = recommender.run(pad([row[:cut]]), pad([[]]))
-                carried = recommender.run(pad([row[cut:]]), pad([row]), before.state)
+            if manifest.state and len(row.items) > 1:
+                cut = len(row.items) // 2
+                before = recommender.run([row.part(0, cut)], [choices[i]])
+                carried = recommender.run([row.part(cut)], [choices[i]], before.state)
                 apart = max(apart, _same(f"{where} whole and with the state carried after {cut}", carried, output, i))
                 cuts += 1
     told = ", ".join(f"{batch}×{length}" for batch, length in shapes)
@@ -163,6 +181,7 @@ def _same(what: str, one: Output, batch: Output, i: int) -> float:
         raise Failed("check_failed", f"The numbers of items for {what} differ.")
     pairs = [
         ("scores", one.scores[0][finite], batch.scores[i][finite]),
+        ("probabilities", one.probabilities[0], batch.probabilities[i]),
         ("user embedding", one.user_embedding[0], batch.user_embedding[i]),
         *(("state", a[0], b[i]) for a, b in zip(one.state, batch.state, strict=True)),
     ]
@@ -206,8 +225,8 @@ def _check_question(recommender: Recommender, case: GoldenQuestion, tolerance: f
     if answer.failed:
         raise _mismatch(case.name, f"the status is {answer.status!r}: {answer.message}")
     _check_answer(case.name, answer, case.answer, tolerance)
-    tokens = to_question(case.question).history
-    output = recommender.run(pad([recommender.encode(tokens).kept]), pad([[]]))
+    row = recommender.encode(to_question(case.question)).row
+    output = recommender.run([row], [[1]])
     _check_values(case.name, "user embedding", output.user_embedding[0], case.embedding, tolerance)
     _check_state(case.name, output.state, case.state, tolerance)
 
@@ -217,7 +236,7 @@ def _check_session(recommender: Recommender, case: GoldenSession, tolerance: flo
     for number, step in enumerate(case.steps, start=1):
         name = f"{case.name}, step {number}"
         try:
-            answer = session.push(step.push)
+            answer = session.push(step.push, **msgspec.structs.asdict(step.told))
         except SeqrecError as error:
             raise _mismatch(name, f"it is refused: {error.message}") from None
         _check_answer(name, answer, step.answer, tolerance)
@@ -225,10 +244,12 @@ def _check_session(recommender: Recommender, case: GoldenSession, tolerance: flo
 
 
 def _check_answer(name: str, answer: Answer, expected: GoldenAnswer, tolerance: float) -> None:
-    for field in ("status", "unknown", "truncated", "beyond_max_history"):
+    for field in ("status", "unknown", "unknown_candidates", "truncated", "beyond_max_history"):
         found, wanted = getattr(answer, field), getattr(expected, field)
         if found != wanted:
             raise _mismatch(name, f"{field} is {found!r}, not {wanted!r}")
+    found_probability, probability = ([] if p is None else [p] for p in (answer.probability, expected.probability))
+    _check_values(name, "probability", found_probability, probability, tolerance)
     found_items, wanted_items = [i.item for i in answer.items], [i.item for i in expected.items]
     if found_items != _allowed_order(found_items, expected.items, tolerance):
         raise _mismatch(name, f"the items are {_few(found_items)}, not {_few(wanted_items)}")

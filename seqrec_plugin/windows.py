@@ -100,25 +100,40 @@ def batches(lengths: Array, positions: int, random: np.random.Generator) -> list
     return [groups[i] for i in random.permutation(len(groups))]
 
 
-def fill(
-    chosen: Windows, items: npt.NDArray[np.int64], is_target: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The input and target arrays of some windows.
+@dataclass(frozen=True)
+class Filled:
+    """A batch of windows as arrays, each int64 [batch, length].
+
+    Attributes:
+        item_seq: padded with 0 on the left.
+        targets: 0 where a position has nothing to learn.
+        read: the number of the event that a position reads; −1 at padding and for the newcomer.
+        following: the number of the event after each position; −1 at padding.
+    """
+
+    item_seq: Array
+    targets: Array
+    read: Array
+    following: Array
+
+
+def fill(chosen: Windows, items: npt.NDArray[np.int64], is_target: npt.NDArray[np.bool_]) -> Filled:
+    """The arrays of some windows.
 
     Args:
         chosen: the windows of one batch.
         items: int64 [events], the item of each event.
         is_target: bool [events], as given to `windows`.
-
-    Returns:
-        item_seq int64 [batch, length], padded with 0 on the left; targets int64 [batch, length], 0 where a
-        position has nothing to learn.
     """
     lengths = chosen.lengths
     position = np.arange(lengths.max()) - (lengths.max() - lengths)[:, None]
     event = chosen.start[:, None] + position - chosen.newcomer[:, None]
-    read = (position >= 0) & (event >= chosen.start[:, None])
-    event_read = np.where(read, event, 0)
-    event_next = np.where(position >= 0, event + 1, 0)
-    learn = (position >= 0) & (event_next >= chosen.first_target[:, None]) & is_target[event_next]
-    return np.where(read, items[event_read], 0), np.where(learn, items[event_next], 0)
+    read = np.where((position >= 0) & (event >= chosen.start[:, None]), event, -1)
+    following = np.where(position >= 0, event + 1, -1)
+    learn = (following >= chosen.first_target[:, None]) & is_target[following]
+    return Filled(
+        item_seq=np.where(read >= 0, items[read], 0),
+        targets=np.where(learn, items[following], 0),
+        read=read,
+        following=following,
+    )

@@ -48,6 +48,23 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+BEHAVIORS = ["view", "cart", "buy"]
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `data_path` with the data set `mixed`: besides user, item and time each event has a behaviour and a price."""
+    random = np.random.default_rng(1)
+    lines = ["user_id:token\titem_id:token\ttimestamp:float\tbehavior:token\tprice:float"]
+    for user, item, time in random_rows(users=50, items=30, seed=1):
+        behavior, price = BEHAVIORS[int(random.choice(3, p=[0.6, 0.2, 0.2]))], round(float(random.lognormal(3)), 2)
+        lines.append(f"{user}\t{item}\t{time}\t{behavior}\t{price}")
+    folder = tmp_path_factory.mktemp("mixed")
+    (folder / "mixed").mkdir()
+    (folder / "mixed" / "mixed.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def recipe(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration that trains on `shop` in a second."""

@@ -37,7 +37,7 @@ def test_the_bundle_recommends_what_the_run_would(exported, finished_run):
     path, _ = exported
     recommender, run = Recommender.load(path), RunFolder.open(finished_run)
     model = load_model(run)
-    for history in run.probe()[:20]:
+    for history in (row.items.tolist() for row in run.probe()[:20]):
         tokens = [recommender.vocabulary.token(i) for i in history]
         answer = recommender.recommend(tokens, k=5, include_seen=True)
         with torch.no_grad():
@@ -59,7 +59,7 @@ def test_the_bundle_holds_no_history_of_a_user(exported, finished_run):
     tokens = Recommender.load(path).vocabulary
     golden = json.loads((path / "golden.json").read_text())
     drawn = [q["question"]["history"] for q in golden["questions"]]
-    real = {tuple(tokens.token(i) for i in history) for history in RunFolder.open(finished_run).probe()}
+    real = {tuple(tokens.token(i) for i in row.items) for row in RunFolder.open(finished_run).probe()}
     assert not {tuple(history) for history in drawn if len(history) > 3} & real
     assert sorted(p.name for p in path.iterdir()) == [
         "README.md",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from seqrec_plugin.errors import BadData
 from seqrec_plugin.history import Question, encode, id_texts, pad, read_json, to_question
 from seqrec_plugin.vocabulary import Vocabulary
+from tests import summing
 from tests.conftest import AWKWARD
 
 VOCABULARY = Vocabulary(AWKWARD)
@@ -91,10 +92,10 @@ def test_a_plain_text_is_not_a_list_of_its_letters():
 
 @given(st.lists(st.sampled_from([*AWKWARD, "unknown", "Na", "7"])), st.integers(1, 6))
 def test_unknown_items_go_first_then_the_oldest(tokens, max_history):
-    found = encode(tokens, VOCABULARY, max_history)
+    found = encode(ask({"history": tokens}), VOCABULARY, summing.manifest(max_history=max_history))
     assert [VOCABULARY.token(i) for i in found.known] == [token for token in tokens if token in AWKWARD]
     assert found.unknown == [token for token in tokens if token not in AWKWARD]
-    assert found.kept == found.known[-max_history:]
+    assert found.row.items.tolist() == found.known[-max_history:]
     assert found.truncated == (len(found.known) > max_history)
 
 
@@ -102,6 +103,6 @@ def test_unknown_items_go_first_then_the_oldest(tokens, max_history):
 def test_padding_stands_on_the_left_and_changes_no_row(rows):
     padded = pad(rows)
     assert padded.dtype == np.int64 and padded.flags.c_contiguous
-    assert padded.shape == (len(rows), max([1, *map(len, rows)]))
+    assert padded.shape == (len(rows), max([0, *map(len, rows)]))
     for row, found in zip(rows, padded.tolist(), strict=True):
         assert found == [0] * (len(found) - len(row)) + row

@@ -33,7 +33,7 @@ class TestModel(ModelContract):
     def build(self):
         name, values = self.case
         model = registry.load(name)
-        return model(options.build(model.Config, values), n_items=30)
+        return model(options.build(model.Config, values), 30, behaviors=["view", "cart", "buy"], features=["price"])
 
 
 class TestWideState(ModelContract):

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from seqrec_plugin import bundle, inference, ranking
 from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
-from seqrec_plugin.history import Event, Question, pad
+from seqrec_plugin.history import Event, Question, to_question
 from seqrec_plugin.runtime import Recommender
 from seqrec_plugin.vocabulary import Vocabulary
 from tests import summing
@@ -202,11 +202,10 @@ class TestManyQuestions:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
     @given(st.lists(HISTORIES, min_size=1, max_size=6))
     def test_alone_and_beside_others_are_the_same(self, recommender, histories):
-        rows = [recommender.encode(history).kept for history in histories]
-        none = np.zeros((1, 0), dtype=np.int64)
-        batch = recommender.run(pad(rows), np.repeat(none, len(rows), axis=0))
+        rows = [recommender.encode(to_question({"history": history})).row for history in histories]
+        batch = recommender.run(rows)
         for i, row in enumerate(rows):
-            alone = recommender.run(pad([row]), none)
+            alone = recommender.run([row])
             assert np.allclose(alone.scores[0], batch.scores[i], rtol=1e-5, atol=1e-5)
             for a, b in zip(alone.state, batch.state, strict=True):
                 assert np.allclose(a[0], b[i], rtol=1e-5, atol=1e-5)
@@ -295,11 +294,11 @@ class TestSessions:
         shapes, run = [], recommender.run
         session = recommender.session(TOKENS[:8])
         monkeypatch.setattr(
-            recommender, "run", lambda item_seq, *rest: shapes.append(item_seq.shape) or run(item_seq, *rest)
+            recommender, "run", lambda rows, *rest: shapes.append([len(row.items) for row in rows]) or run(rows, *rest)
         )
         for token in TOKENS * 3:
             session.push([token])
-        assert set(shapes) == {(1, 1)} and len(shapes) == 3 * len(TOKENS)
+        assert shapes == [[1]] * 3 * len(TOKENS)
 
     def test_a_model_without_state_has_no_sessions(self, recommender, monkeypatch):
         monkeypatch.setattr(recommender, "manifest", msgspec.structs.replace(recommender.manifest, state=()))
@@ -310,7 +309,7 @@ class TestTheGuardedCall:
     def run(self, recommender, item_seq, exclude=None, state=None):
         item_seq = np.array(item_seq, dtype=np.int64).reshape(len(item_seq), -1)
         exclude = np.zeros((len(item_seq), 0), dtype=np.int64) if exclude is None else np.array(exclude)
-        return recommender.run(item_seq, exclude, state)
+        return recommender.run_arrays(item_seq, choice=exclude, state=state)
 
     def states(self, recommender, value=0.5, batch=1):
         return [np.full((batch, spec.size), value, dtype=np.float32) for spec in recommender.manifest.state]
@@ -326,7 +325,7 @@ class TestTheGuardedCall:
         assert (found.items[:, :10] == items).all() and (found.scores[:, :10] == best).all()
 
     def test_no_rows_are_answered_without_a_call(self, recommender):
-        found = recommender.run(np.zeros((0, 5), dtype=np.int64), np.zeros((0, 0), dtype=np.int64))
+        found = recommender.run_arrays(np.zeros((0, 5), dtype=np.int64))
         assert found.items.shape == found.scores.shape == (0, 20) and found.user_embedding.shape == (0, 8)
         assert [s.shape for s in found.state] == [(0, spec.size) for spec in recommender.manifest.state]
 
@@ -337,7 +336,7 @@ class TestTheGuardedCall:
 
     @pytest.mark.parametrize("item_seq", [np.zeros((1, 0), dtype=np.int64), np.array([1]), np.array([[1.0]])])
     def test_a_wrong_shape_or_dtype_is_refused(self, recommender, item_seq):
-        refused("bad_index", lambda: recommender.run(item_seq, np.zeros((1, 0), dtype=np.int64)))
+        refused("bad_index", lambda: recommender.run_arrays(item_seq))
 
     def test_as_many_rows_of_exclusions_as_of_histories(self, recommender):
         refused("bad_index", lambda: self.run(recommender, [[1]], np.zeros((2, 0), dtype=np.int64)))

@@ -25,7 +25,8 @@ def test_each_target_once_after_its_own_past(case):
     learned = np.zeros(len(items), dtype=int)
     if len(cut):
         for chosen in batches(cut.lengths, positions=40, random=np.random.default_rng(seed)):
-            item_seq, targets = fill(cut[chosen], items, is_target)
+            filled = fill(cut[chosen], items, is_target)
+            item_seq, targets = filled.item_seq, filled.targets
             for row, goals in zip(item_seq, targets, strict=True):
                 assert (row > 0).sum() <= length
                 for place in np.flatnonzero(goals):
@@ -43,7 +44,8 @@ def test_each_target_once_after_its_own_past(case):
 
 def test_only_a_users_first_event_is_learned_from_padding():
     offsets = np.array([0, 5])
-    item_seq, targets = fill(windows(offsets, np.ones(5, bool), 3, 3), np.arange(11, 16), np.ones(5, bool))
+    filled = fill(windows(offsets, np.ones(5, bool), 3, 3), np.arange(11, 16), np.ones(5, bool))
+    item_seq, targets = filled.item_seq, filled.targets
     assert item_seq.tolist() == [[0, 11, 12, 13], [0, 0, 0, 14]]
     assert targets.tolist() == [[11, 12, 13, 14], [0, 0, 0, 15]]
 

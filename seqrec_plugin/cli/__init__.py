@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "verify": "Check that a bundle is whole and answers its golden vectors.",
     "inspect": "Show what a bundle says of itself.",
     "recommend": "Recommend items for histories.",
+    "score": "Say how probable a next step is, by a bundle of probabilities.",
     "doctor": "Find what is wrong with this installation.",
 }
 

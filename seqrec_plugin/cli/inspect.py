@@ -27,7 +27,7 @@ def command(bundle: Path, as_json: bool) -> None:
       seqrec inspect bundles/demo --json
     """
     from seqrec_plugin import bundle as bundles
-    from seqrec_plugin.cli.recommend import printable
+    from seqrec_plugin.cli.asking import printable
 
     found = bundles.read(bundle)
     if as_json:
@@ -51,7 +51,17 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "task", manifest.task
     yield "catalogue", f"{manifest.n_items - 1} items; unknown ones are {manifest.unknown_items}"
     yield "history", f"the newest {manifest.max_history} events are read"
-    yield "answer", f"at most {manifest.top_k} items; seen ones are {'left out' if manifest.exclude_seen else 'kept'}"
+    if manifest.task == "next_item":
+        seen = "left out" if manifest.exclude_seen else "kept"
+        yield "answer", f"at most {manifest.top_k} items; seen ones are {seen}"
+    else:
+        of = f"the next event is one of {', '.join(manifest.target_behaviors)}" if manifest.target_behaviors else ""
+        asked = "each candidate is acted on next" if manifest.takes_candidates else ""
+        yield "answer", f"the probability that {' and '.join(filter(None, (asked, of)))}"
+    if manifest.behaviors:
+        yield "behaviours", ", ".join(manifest.behaviors)
+    if manifest.features:
+        yield "features", ", ".join(manifest.features)
     yield "embedding", f"{manifest.embedding_size} numbers a user"
     yield from _named("inputs", [_tensor(tensor) for tensor in manifest.inputs])
     yield from _named("outputs", [_tensor(tensor) for tensor in manifest.outputs])

@@ -14,6 +14,12 @@ def show_metrics(metrics: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(metrics, indent=2))
         return
     parts = [part for part in ("valid", "test") if part in metrics]
+    if "probability" in metrics[parts[0]]:
+        click.echo(f"{'':<12}" + "".join(f"{part:>10}" for part in parts))
+        for name in metrics[parts[0]]["probability"]:
+            click.echo(f"{name:<12}" + "".join(f"{metrics[part]['probability'][name]:>10.4f}" for part in parts))
+        click.echo("Calibration: mean distance of probability and share, over ten bins; 0 is perfect.", err=True)
+        return
     columns = [(part, kind) for part in parts for kind in ("masked", "unmasked")]
     names = list(metrics[parts[0]]["masked"])
     click.echo(f"{'':<8}" + "".join(f"{part + ' ' + kind:>16}" for part, kind in columns))

@@ -1,7 +1,12 @@
 """Small torch modules: whole sequences, carried state, and `emit` to the graph."""
 
+from seqrec_plugin.layers.aside import Aside
 from seqrec_plugin.layers.base import Emitter, Layer, Names, Stack, State
+from seqrec_plugin.layers.embedding import Embedding
+from seqrec_plugin.layers.gaps import GapEmbedding
 from seqrec_plugin.layers.item_table import ItemTable
+from seqrec_plugin.layers.lstm_cells import DecayLSTM, ReluLSTM, TimeLSTM
+from seqrec_plugin.layers.numbers import Numbers
 from seqrec_plugin.layers.pointwise import Dropout, FeedForward, Gelu, LayerNorm, Linear
 from seqrec_plugin.layers.recurrent import GRU, LSTM, Elman
 from seqrec_plugin.layers.residual import Residual
@@ -9,17 +14,24 @@ from seqrec_plugin.layers.residual import Residual
 __all__ = [
     "GRU",
     "LSTM",
+    "Aside",
+    "DecayLSTM",
     "Dropout",
     "Elman",
+    "Embedding",
     "Emitter",
     "FeedForward",
+    "GapEmbedding",
     "Gelu",
     "ItemTable",
     "Layer",
     "LayerNorm",
     "Linear",
     "Names",
+    "Numbers",
+    "ReluLSTM",
     "Residual",
     "Stack",
     "State",
+    "TimeLSTM",
 ]

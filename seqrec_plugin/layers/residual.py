@@ -20,21 +20,34 @@ class Residual(Layer):
         dropout: probability of a value of the inner layer's output to be dropped.
         residual: whether the input is added.
         normalize: whether the sum is normalised.
+        column: whether the input has one column more than the output, which only the inner layer reads.
     """
 
-    def __init__(self, inner: Layer, width: int, dropout: float, residual: bool = True, normalize: bool = True) -> None:
+    def __init__(
+        self,
+        inner: Layer,
+        width: int,
+        dropout: float,
+        residual: bool = True,
+        normalize: bool = True,
+        column: bool = False,
+    ) -> None:
         super().__init__()
         self.inner = Stack([inner, Dropout(dropout)])
         self.residual = residual
+        self.column = column
         self.after = Stack([LayerNorm(width)] if normalize else [])
         self.state_sizes = inner.state_sizes
 
     def forward(self, x: Tensor, keep: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Layer.forward`."""
         y, state = self.inner(x, keep, state)
+        x = x[..., :-1] if self.column else x
         return self.after(x + y if self.residual else y, keep, ())[0], state
 
     def emit(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
         """See `Layer.emit`."""
         y, state = self.inner.emit(graph, x, keep, state)
+        if self.column:
+            x = graph.op("Slice", x, graph.constant([0]), graph.constant([-1]), graph.constant([2]))
         return self.after.emit(graph, graph.op("Add", x, y) if self.residual else y, keep, ())[0], state

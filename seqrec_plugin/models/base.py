@@ -2,97 +2,191 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from seqrec_plugin import columns as cols
 from seqrec_plugin.layers import Emitter, ItemTable, Layer, Names, State
 from seqrec_plugin.losses import cross_entropy
+
+Columns = Mapping[str, Tensor]
 
 
 class SequenceModel(nn.Module):
     """A history in, one vector per position out, scored against a tied item table.
 
     A model is a subclass with a frozen config (`Config`, fields made by `option`; `embedding_size` among them) and
-    an `encoder` made of layers.
+    an `encoder` made of layers. One that reads more than items names these columns (`reads`), adds them to the item
+    vectors (`embed`, `emit_embed`) and may bend the encoder's output to what is asked for (`answer`, `emit_answer`).
 
     Args:
         config: an instance of `Config`.
         n_items: rows of the item table, the padding row included.
+        behaviors: the names of the behaviours, for a model that reads them; the first has index 1.
+        features: the names of the numeric columns, for a model that reads them.
     """
 
     Config: ClassVar[type[Any]]
+    #: What the model answers: `next_item`, or `probability` (see `models.lstmranker`).
+    task: ClassVar[str] = "next_item"
+    #: What `seqrec train` and RecBole set for this model where the user says nothing.
+    defaults: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, config: Any, n_items: int) -> None:
+    def __init__(
+        self, config: Any, n_items: int, *, behaviors: Sequence[str] = (), features: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self.config = config
         self.n_items = n_items
+        self.behaviors, self.features = tuple(behaviors), tuple(features)
+        self.columns = tuple(name for name in self.reads(config) if name != cols.FEATURES or features)
         self.item_table = ItemTable(n_items, config.embedding_size)
         self.encoder = self.build_encoder(config)
+
+    @classmethod
+    def reads(cls, config: Any) -> tuple[str, ...]:
+        """The columns that the model reads beside the items, of `columns.NAMES`; features only where there are any."""
+        return ()
+
+    def fit_numbers(self, values: npt.NDArray[np.float32]) -> None:
+        """Fit the scaling of the features on those of the training events, float32 [events, features]."""
 
     def build_encoder(self, config: Any) -> Layer:
         """Compose the layers; input and output are `embedding_size` wide."""
         raise NotImplementedError
+
+    def embed(self, x: Tensor, keep: Tensor, columns: Columns) -> Tensor:
+        """What the encoder reads, from the item vectors and the columns.
+
+        Args:
+            x: float [batch, length, embedding_size], the item vectors; at padding the newcomer's.
+            keep: float [batch, length, 1], 1 at real positions.
+            columns: see `forward`.
+
+        Returns:
+            float [batch, length, any]. At padding nothing may be added to x.
+        """
+        return x
+
+    def answer(self, y: Tensor, columns: Columns) -> Tensor:
+        """The encoder's output, bent to what is asked for; float [batch, length, embedding_size] both."""
+        return y
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
         """The width of each tensor of the carried state."""
         return self.encoder.state_sizes
 
-    def forward(self, item_seq: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    @property
+    def vector_size(self) -> int:
+        """The width of the vectors that `forward` gives."""
+        size: int = self.config.embedding_size
+        return size
+
+    @property
+    def takes_candidates(self) -> bool:
+        """Whether a model of probabilities is asked about candidate items."""
+        return False
+
+    def forward(
+        self, item_seq: Tensor, state: State | None = None, columns: Columns | None = None
+    ) -> tuple[Tensor, State]:
         """Encode histories.
 
         Args:
             item_seq: int64 [batch, length ≥ 1], oldest first, 0 on the left is padding.
             state: what an earlier call returned, float [batch, size] each, or None at the start of a history.
+            columns: name → [batch, length] or [batch, length, features] for each of `self.columns`; those of the next
+                event may be [batch, 1] for all positions.
 
         Returns:
-            float [batch, length, embedding_size], one vector after each position, and the state to carry on.
+            float [batch, length, vector_size], one vector after each position, and the state to carry on.
         """
+        columns = columns or {}
         x = self.item_table(item_seq)
         keep = (item_seq != 0).unsqueeze(-1).to(x.dtype)
         if state is None:
             state = self.encoder.zero_state(len(item_seq), x)
-        y, state = self.encoder(x, keep, state)
-        return y, state
+        y, state = self.encoder(self.embed(x, keep, columns), keep, state)
+        return self.answer(y, columns), state
 
-    def loss(self, item_seq: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, item_seq: Tensor, targets: Tensor, columns: Columns | None = None) -> Tensor:
         """Mean cross-entropy of the next item over all positions that have a target.
 
         Args:
             item_seq: int64 [batch, length].
             targets: int64 [batch, length], 0 where a position has nothing to learn.
+            columns: see `forward`; those of the next event are [batch, length].
 
         Returns:
             float scalar.
         """
-        vectors, _ = self(item_seq)
+        vectors, _ = self(item_seq, None, columns)
         learn = targets.flatten().nonzero().squeeze(1)
         table = self.item_table
         return cross_entropy(vectors.flatten(0, 1)[learn], table.weight, table.bias, targets.flatten()[learn])
 
     @torch.no_grad()
-    def score(self, item_seq: Tensor) -> Tensor:
+    def score(self, item_seq: Tensor, columns: Columns | None = None) -> Tensor:
         """int64 [batch, length] → float [batch, n_items]: the next item's scores, −inf for padding."""
-        return self.item_table.scores(self(item_seq)[0][:, -1])
+        return self.item_table.scores(self(item_seq, None, columns)[0][:, -1])
 
-    def emit(self, graph: Emitter, item_seq: str, state: Names) -> tuple[str, str, Names]:
+    def probabilities(self, vectors: Tensor, candidates: Tensor | None) -> Tensor:
+        """For models of probabilities: float [batch, vector_size], int64 [batch, n] or None → float [batch, n or 1]."""
+        raise NotImplementedError
+
+    def emit_probabilities(
+        self, graph: Emitter, item_seq: str, state: Names, columns: Mapping[str, str], candidates: str | None
+    ) -> tuple[str, str, Names]:
+        """For models of probabilities: as `emit`, with the probabilities in place of the scores."""
+        raise NotImplementedError
+
+    def emit(
+        self, graph: Emitter, item_seq: str, state: Names, columns: Mapping[str, str] | None = None
+    ) -> tuple[str, str, Names]:
         """Write the model as ONNX nodes.
 
         Args:
             graph: the graph under construction.
             item_seq: name of an int64 [batch, length].
             state: name of one float32 [batch, size] for each of `state_sizes`.
+            columns: column → name of a tensor [batch, length], [batch, length, features], or [batch] for the next
+                event's.
 
         Returns:
             the names of the user embedding [batch, embedding_size], the scores [batch, n_items] and the next state.
         """
+        vector, table, state = self.emit_vector(graph, item_seq, state, columns)
+        return vector, self.item_table.emit_scores(graph, vector, table), state
+
+    def emit_vector(
+        self, graph: Emitter, item_seq: str, state: Names, columns: Mapping[str, str] | None = None
+    ) -> tuple[str, str, Names]:
+        """As `emit`, up to the user embedding; the names of it, of the item table, and of the next state."""
         steps = graph.op("Transpose", item_seq, perm=[1, 0])
         real = graph.op("Not", graph.op("Equal", steps, graph.constant(np.int64(0))))
         keep = graph.op("Unsqueeze", graph.op("Cast", real, to=1), graph.constant([2]))
         x, table = self.item_table.emit(graph, steps)
-        last, state = self.encoder.emit_last(graph, x, keep, state)
+        columns = columns or {}
+        turned = {
+            name: graph.op("Transpose", value, perm=[1, 0, 2] if name == cols.FEATURES else [1, 0])
+            for name, value in columns.items()
+            if name not in cols.NEXT
+        }
+        last, state = self.encoder.emit_last(graph, self.emit_embed(graph, x, keep, turned), keep, state)
         vector = graph.op("Squeeze", last, graph.constant([0]))
-        return vector, self.item_table.emit_scores(graph, vector, table), state
+        asked = {name: value for name, value in columns.items() if name in cols.NEXT}
+        return self.emit_answer(graph, vector, asked), table, state
+
+    def emit_embed(self, graph: Emitter, x: str, keep: str, columns: Mapping[str, str]) -> str:
+        """Write `embed`; x is [length, batch, embedding_size], a column [length, batch] (features: one axis more)."""
+        return x
+
+    def emit_answer(self, graph: Emitter, vector: str, columns: Mapping[str, str]) -> str:
+        """Write `answer` for the last position; the vector is [batch, embedding_size], a column [batch]."""
+        return vector

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from seqrec_plugin.layers import Dropout, FeedForward, Layer, LayerNorm, Linear, Residual, Stack
+from seqrec_plugin.layers import Aside, Dropout, FeedForward, Layer, LayerNorm, Linear, Residual, Stack
 from seqrec_plugin.models.options import option
 
 
@@ -23,7 +23,7 @@ class BlocksConfig:
     feed_forward_size: int = option(256, "Inner width of the feed-forward part.", low=1, high=16384)
 
 
-def blocks(config: BlocksConfig, recurrence: Callable[[int, int], Layer]) -> Layer:
+def blocks(config: BlocksConfig, recurrence: Callable[[int, int], Layer], column: bool = False) -> Layer:
     """Normalised and dropped-out input, then blocks.
 
     A block is recurrence → dropout → residual and layer norm → feed-forward → residual and layer norm: the
@@ -32,20 +32,24 @@ def blocks(config: BlocksConfig, recurrence: Callable[[int, int], Layer]) -> Lay
     Args:
         config: sizes and switches.
         recurrence: makes a layer from its input width and state width.
+        column: whether the input has one column more, which only the recurrences read, each as it is.
     """
     width, drop = config.embedding_size, config.dropout_prob
 
-    def wrapped(inner: Layer) -> Layer:
-        return Residual(inner, width, drop, config.residual, config.normalize)
+    def wrapped(inner: Layer, reads: bool = False) -> Layer:
+        return Residual(inner, width, drop, config.residual, config.normalize, column and reads)
 
-    layers: list[Layer] = [LayerNorm(width)] if config.normalize else []
-    layers.append(Dropout(drop))
+    layers: list[tuple[Layer, bool]] = [(LayerNorm(width), False)] if config.normalize else []
+    layers.append((Dropout(drop), False))
     for _ in range(config.num_layers):
         inner = recurrence(width, config.hidden_size)
         if config.hidden_size != width:
             # Without a bias, so that a skipped recurrence still adds nothing.
             inner = Stack([inner, Linear(config.hidden_size, width, bias=False)])
-        layers.append(wrapped(inner))
+        layers.append((wrapped(inner, reads=True), True))
         if config.feed_forward:
-            layers.append(wrapped(FeedForward(width, config.feed_forward_size, drop)))
-    return Stack(layers)
+            layers.append((wrapped(FeedForward(width, config.feed_forward_size, drop)), False))
+    if not column:
+        return Stack([layer for layer, _ in layers])
+    last = len(layers) - 1
+    return Stack([Aside(layer, reads, ends=i == last) for i, (layer, reads) in enumerate(layers)])

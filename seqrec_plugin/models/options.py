@@ -36,7 +36,8 @@ def build(config: type[C], values: Mapping[str, Any]) -> C:
 
     Args:
         config: a frozen dataclass whose fields are made by `option`.
-        values: option name → value; integers are taken where a float is wanted.
+        values: option name → value; integers are taken where a float is wanted, and a list of names becomes a tuple
+            of texts.
 
     Raises:
         WrongUsage: `unknown_key` with the nearest name, or `bad_value`.
@@ -47,7 +48,8 @@ def build(config: type[C], values: Mapping[str, Any]) -> C:
         if name not in fields:
             raise WrongUsage("unknown_key", f"There is no option {name!r}.", nearest(name, fields))
         _check(name, value, types[name], fields[name].metadata)
-    return config(**values)
+    lists = {name: tuple(map(str, value)) for name, value in values.items() if types[name] is tuple}
+    return config(**{**values, **lists})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +67,14 @@ def describe(config: type[Any]) -> list[Described]:
     """The options of a config, in their order."""
     types = get_type_hints(config)
     return [
-        Described(f.name, types[f.name].__name__, f.default, _range(f.metadata), f.metadata["meaning"])
+        Described(f.name, *_kind(types[f.name], f.default), _range(f.metadata), f.metadata["meaning"])
         for f in dataclasses.fields(config)
     ]
+
+
+def _kind(of: type, default: Any) -> tuple[str, Any]:
+    """An option's type and default as YAML has them."""
+    return ("list", list(default)) if of is tuple else (of.__name__, default)
 
 
 def _range(metadata: Mapping[str, Any]) -> str:
@@ -80,6 +87,12 @@ def _range(metadata: Mapping[str, Any]) -> str:
 
 
 def _check(name: str, value: Any, wanted: type, metadata: Mapping[str, Any]) -> None:
+    if wanted is tuple:
+        if not isinstance(value, (list, tuple)) or not all(type(v) in (str, int, float) for v in value):
+            raise WrongUsage(
+                "bad_value", f"{name} is {value!r}, but must be a list of names.", f"Write {name}: [a, b]."
+            )
+        return
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits:
         raise WrongUsage("bad_value", f"{name} is {value!r}, but must be of type {wanted.__name__}.")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from seqrec_plugin.errors import WrongUsage, nearest
-from seqrec_plugin.recbole_bridge.options import check_ours, our_defaults
-from seqrec_plugin.recbole_bridge.settings import UNLISTED, Resolved, all_recbole_keys, load_times
+from seqrec_plugin.recbole_bridge.options import check_ours, load_fields, our_defaults
+from seqrec_plugin.recbole_bridge.settings import UNLISTED, Resolved, all_recbole_keys
 
 
 def recbole_config(resolved: Resolved, folder: Path) -> Any:
@@ -54,7 +54,7 @@ def complete(config_class: Any) -> None:
         load_defaults(self, model, model_class, dataset)
         if hasattr(model_class, "seqrec_model"):
             self.internal_config_dict.update(our_defaults(model_class.seqrec_model))
-            load_times(self.internal_config_dict, self.external_config_dict)
+            load_fields(model_class.seqrec_model, self.internal_config_dict, self.external_config_dict)
 
     @functools.wraps(initialise)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:

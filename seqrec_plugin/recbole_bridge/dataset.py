@@ -15,13 +15,18 @@ import recbole.data.dataset.dataset as recbole_dataset
 import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
-from recbole.utils import FeatureSource
+from recbole.utils import FeatureSource, FeatureType
 
-from seqrec_plugin import atomic
-from seqrec_plugin.errors import BadData
+from seqrec_plugin import atomic, registry
+from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT, NEXT_BEHAVIOR, EventColumns, negatives
+from seqrec_plugin.errors import BadData, WrongUsage, nearest
+from seqrec_plugin.recbole_bridge.options import TrainingOptions, columns_read, training_options
 
 #: The field of a row that holds the number of its target's event in `Sequences`.
 ROW = "_row"
+#: Begins the fields that hold the columns which the model reads beside the items.
+COLUMN = "_column_"
+_TIME, _BEHAVIOR, _FEATURES = "_time", "_behavior", "_features"
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,14 @@ class Sequences:
         items: int64 [events].
         offsets: int64 [users + 1]; user u's events are offsets[u] … offsets[u + 1] − 1.
         users: the RecBole user id of each user, int64 [users].
+        columns: what else is known of each event.
     """
 
     events: Any
     items: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
     users: npt.NDArray[np.int64]
+    columns: EventColumns
 
     def start_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The first event of the user of each event."""
@@ -55,6 +62,9 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
 
     sequences: Sequences
     inter_feat: Any  # a DataFrame until `build`, then an Interaction
+    #: The names of the behaviours, from index 1, where the model or the choice of targets needs them.
+    behaviors: tuple[str, ...] = ()
+    _raw: dict[str, Any]
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
         if not self.config["exact_time"]:
@@ -89,6 +99,67 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
                 "Check val_interval, user_inter_num_interval and item_inter_num_interval.",
             ) from None
 
+    @property
+    def _training(self) -> TrainingOptions:
+        return training_options(self.config.final_config_dict)
+
+    def _normalize(self) -> None:
+        """Keep times, behaviours and numbers as the file has them: RecBole scales them, and then rounds to float32."""
+        options, columns = self._training, self._columns
+        self._raw = {}
+        if self.time_field in self.inter_feat:
+            times = self.inter_feat[self.time_field].to_numpy(np.float64)
+            self._raw[_TIME] = times * atomic.unit_seconds(times, options.time_unit)
+        if options.target_behaviors or BEHAVIOR in columns or NEXT_BEHAVIOR in columns:
+            self._raw[_BEHAVIOR], self.behaviors = self._read_behaviors(options.BEHAVIOR_FIELD)
+            for name in options.target_behaviors:
+                if name not in self.behaviors:
+                    raise WrongUsage(
+                        "bad_value",
+                        f"target_behaviors names {name!r}, which {options.BEHAVIOR_FIELD} never is.",
+                        nearest(name, self.behaviors),
+                    )
+        if FEATURES in columns:
+            numbers = [self._column(field).to_numpy(np.float32) for field in options.NUMERIC_FIELDS]
+            self._raw[_FEATURES] = np.stack(numbers, axis=1)
+        super()._normalize()
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """The columns that the model reads."""
+        return columns_read(self.config["model"], self.config.final_config_dict)
+
+    @property
+    def wanted(self) -> int:
+        """The behaviour that validation and test ask for: the only target, or any."""
+        targets = self._training.target_behaviors
+        return self.behaviors.index(targets[0]) + 1 if len(targets) == 1 else 0
+
+    def _column(self, field: str) -> Any:
+        if field not in self.inter_feat:
+            raise BadData(
+                "dataset_invalid",
+                f"The data set {self.dataset_name!r} was loaded without the field {field!r}.",
+                "Add it to load_col, or name another with BEHAVIOR_FIELD or NUMERIC_FIELDS.",
+            )
+        return self.inter_feat[field]
+
+    def _read_behaviors(self, field: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        """The behaviour of each event, from 1, and their names; a field of numbers, such as stars, will do too."""
+        column = self._column(field)
+        if self.field2type[field] == FeatureType.TOKEN:
+            return column.to_numpy(np.int64), tuple(map(str, self.field2id_token[field][1:]))
+        if self.field2type[field] != FeatureType.FLOAT:
+            raise BadData("dataset_invalid", f"The field {field!r} holds lists, and no behaviour can be read from it.")
+        values, index = np.unique(column.to_numpy(np.float64), return_inverse=True)
+        return index.astype(np.int64) + 1, tuple(f"{value:g}" for value in values)
+
+    def _dataframe_to_interaction(self, data: Any) -> Any:
+        interaction = super()._dataframe_to_interaction(data)
+        if data is self.inter_feat:
+            interaction.update(Interaction({name: torch.from_numpy(value) for name, value in self._raw.items()}))
+        return interaction
+
     def data_augmentation(self) -> None:
         """Sort by user and time, remember the sequences, then make RecBole's rows of them."""
         self._check_field("uid_field", "time_field")
@@ -100,12 +171,16 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             )
         self.sort(by=[self.uid_field, self.time_field], ascending=True)
         users = self.inter_feat[self.uid_field].numpy()
+        raw = {name: self.inter_feat[name].numpy() for name in self._raw}
+        for name in raw:
+            self.inter_feat.drop(name)
         starts = np.flatnonzero(np.concatenate([[True], users[1:] != users[:-1]]))
         self.sequences = Sequences(
             events=self.inter_feat,
             items=self.inter_feat[self.iid_field].numpy(),
             offsets=np.concatenate([starts, [len(users)]]),
             users=users[starts],
+            columns=EventColumns(raw[_TIME], raw.get(_BEHAVIOR), raw.get(_FEATURES), self._labels(raw.get(_BEHAVIOR))),
         )
         if len(starts) == len(users):
             raise BadData(
@@ -116,8 +191,28 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             )
         self._make_rows(np.setdiff1d(np.arange(len(users)), starts, assume_unique=True))
 
+    def _labels(self, behavior: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float32] | None:
+        """1 for each event of a target behaviour."""
+        targets = [self.behaviors.index(name) + 1 for name in self._training.target_behaviors]
+        return np.isin(behavior, targets).astype(np.float32) if behavior is not None and targets else None
+
     def _make_rows(self, rows: npt.NDArray[np.int64]) -> None:
         raise NotImplementedError
+
+    def build(self) -> list[Any]:
+        """Split by RecBole's code into train, valid and test; only events of a target behaviour are held out."""
+        train, *held_out = super().build()
+        label = self.sequences.columns.label
+        if label is not None and not self._probability:
+            for part in held_out:
+                part.inter_feat = part.inter_feat[torch.from_numpy(label[part.inter_feat[ROW].numpy()] > 0)]
+        return [train, *held_out]
+
+    @property
+    def _probability(self) -> bool:
+        """Whether the model gives probabilities of labelled rows."""
+        model = self.config["model"]
+        return model in registry.names() and registry.load(model).task == "probability"
 
 
 class ExactSequentialDataset(_ExactDataset):
@@ -144,10 +239,12 @@ class SequenceDataset(_ExactDataset):
         self.inter_feat = light
 
     def build(self) -> list[SequenceDataset]:
-        """Split by RecBole's code into train, valid and test."""
+        """See `_ExactDataset.build`; valid and test get the lists of earlier events."""
         train, *held_out = super().build()
         for part in held_out:
             part.inter_feat = part._with_lists(part.inter_feat)
+            if self._probability:
+                part.inter_feat = part._labelled(part.inter_feat)
         return [train, *held_out]
 
     def __getitem__(self, index: Any, join: bool = True) -> Any:
@@ -176,9 +273,38 @@ class SequenceDataset(_ExactDataset):
             values = self.sequences.events[field][event]
             mask = real.reshape(real.shape + (1,) * (values.dim() - 2))
             lists[self._list_field(field)] = torch.where(mask, values, torch.zeros((), dtype=values.dtype))
+        lists |= self._column_lists(rows, event, real)
         out = rows[torch.arange(len(rows))]  # a copy; the caller's rows stay light
         out.update(Interaction(lists))
         return out
+
+    def _labelled(self, rows: Any) -> Any:
+        """Rows with their label; where no behaviour tells it, each is followed by one of an item not chosen."""
+        field, label = self.config["LABEL_FIELD"], self.sequences.columns.label
+        number = rows[ROW].numpy()
+        if label is not None:
+            rows.update(Interaction({field: torch.from_numpy(label[number])}))
+            return rows
+        both = rows[torch.arange(len(rows)).repeat_interleave(2)]
+        others = negatives(self.sequences.items, self.item_num)
+        both[self.iid_field][1::2] = torch.from_numpy(others[number])
+        both.update(Interaction({field: (torch.arange(len(both)) % 2 == 0).float()}))
+        return both
+
+    def _column_lists(self, rows: Any, event: torch.Tensor, real: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The model's columns, named `COLUMN + name`, padded on the right as RecBole's lists are."""
+        read = torch.where(real, event, -1).numpy()
+        last = np.where(rows[self.item_list_length_field].numpy() > 0, rows[ROW].numpy() - 1, -1)
+        following = rows[ROW].numpy()[:, None]
+        columns = self.sequences.columns
+        found = {}
+        for name in self._columns:
+            if name in NEXT:
+                values = columns.read([name], last[:, None], following, self.wanted)[name][:, 0]
+            else:
+                values = columns.read([name], read, following)[name]
+            found[COLUMN + name] = torch.from_numpy(values)
+        return found
 
 
 class _ExactReader:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seqrec_plugin import registry
+from seqrec_plugin import atomic, registry
+from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.models import options
 from seqrec_plugin.models.options import option
@@ -21,6 +22,18 @@ class TrainingOptions:
     window_stride: int = option(
         0, "Events between the starts of two training windows; 0 is MAX_ITEM_LIST_LENGTH.", low=0
     )
+    time_unit: str = option(
+        "auto", "Unit of TIME_FIELD; auto finds it by the numbers' size.", choices=("auto", *atomic.UNITS)
+    )
+    BEHAVIOR_FIELD: str = option("behavior", "Field that says what a user did: view, cart, buy …")
+    NUMERIC_FIELDS: tuple = option((), "Fields of numbers that a model may read beside the items.")  # type: ignore[type-arg]
+    target_behaviors: tuple = option(  # type: ignore[type-arg]
+        (), "Behaviours that count: only such events are targets of validation and test. Empty for all."
+    )
+
+
+#: Those of them that change what RecBole's own models are measured on.
+SHARED_WITH_BASELINES = ("exact_time", "BEHAVIOR_FIELD", "target_behaviors")
 
 
 def check_ours(model: str, values: Mapping[str, Any]) -> None:
@@ -29,8 +42,9 @@ def check_ours(model: str, values: Mapping[str, Any]) -> None:
     Raises:
         WrongUsage: an option of the model, or of its training, is out of range or not available.
     """
-    model_config(model, values)
-    training_options(values)
+    chosen = model_config(model, values)
+    training = training_options(values)
+    _check_columns(model, registry.load(model), chosen, training)
     if values.get("enable_amp"):
         raise WrongUsage("bad_value", f"enable_amp is not available for {model} yet.", "Set enable_amp: false.")
     if values.get("loss_type", "CE") != "CE":
@@ -71,9 +85,71 @@ def training_options(values: Mapping[str, Any]) -> TrainingOptions:
 
 def our_defaults(model: str) -> dict[str, Any]:
     """Defaults of one of our models, as they stand beside RecBole's."""
-    of_model = {f.name: f.default for f in dataclasses.fields(registry.load(model).Config)}
+    found = registry.load(model)
+    of_model = {f.name: f.default for f in dataclasses.fields(found.Config)}
+    ours = {**of_model, **training_defaults(), "train_neg_sample_args": None, "loss_type": "CE", **found.defaults}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in ours.items()}
+
+
+def training_defaults() -> dict[str, Any]:
+    """Our training options' defaults, as YAML has them."""
     of_training = {f.name: f.default for f in dataclasses.fields(TrainingOptions)}
-    return {**of_model, **of_training, "train_neg_sample_args": None, "loss_type": "CE"}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in of_training.items()}
+
+
+def columns_read(model: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns that a model reads beside the items; none for RecBole's own models."""
+    if model not in registry.names():
+        return ()
+    names: tuple[str, ...] = registry.load(model).reads(model_config(model, values))
+    return tuple(name for name in names if name != FEATURES or training_options(values).NUMERIC_FIELDS)
+
+
+def fields_read(model: str, values: Mapping[str, Any]) -> list[str]:
+    """The fields of the .inter file that a model, or the choice of targets, needs beside user, item and time."""
+    options, names = training_options(values), columns_read(model, values)
+    found = []
+    if options.target_behaviors or BEHAVIOR in names or NEXT_BEHAVIOR in names:
+        found.append(options.BEHAVIOR_FIELD)
+    return found + (list(options.NUMERIC_FIELDS) if FEATURES in names else [])
+
+
+def load_fields(model: str, defaults: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Add to `load_col` what the model needs.
+
+    RecBole loads user and item only off ml-100k, and a sequential model then dies without its time field.
+
+    Args:
+        model: its name.
+        defaults: option → default; its load_col is replaced.
+        given: what the user chose.
+    """
+    values = {**defaults, **given}
+    load_col = defaults.get("load_col")
+    if not isinstance(load_col, Mapping) or "inter" not in load_col:
+        return
+    fields = list(load_col["inter"])
+    if fields == ["user_id", "item_id"]:
+        fields = [values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+    more = fields_read(model, values)
+    defaults["load_col"] = {**load_col, "inter": fields + [field for field in more if field not in fields]}
+
+
+def _check_columns(model: str, model_class: Any, chosen: Any, training: TrainingOptions) -> None:
+    """What a model reads must be named, and what it does not read must not be expected of it."""
+    names = model_class.reads(chosen)
+    if FEATURES not in names and training.NUMERIC_FIELDS:
+        raise WrongUsage(
+            "bad_value", f"NUMERIC_FIELDS names {', '.join(training.NUMERIC_FIELDS)}, but {model} reads no numbers."
+        )
+    if model_class.task == "probability" and not training.target_behaviors and not getattr(chosen, "candidate", True):
+        raise WrongUsage(
+            "bad_value",
+            f"{model} with candidate: false gives the probability of a behaviour, but target_behaviors names none.",
+            "Set target_behaviors: [buy], or whatever BEHAVIOR_FIELD calls it.",
+        )
+    if len(set(training.NUMERIC_FIELDS)) < len(training.NUMERIC_FIELDS):
+        raise WrongUsage("bad_value", "NUMERIC_FIELDS names a field twice.")
 
 
 def _negatives(value: Any) -> bool:

@@ -11,8 +11,10 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from seqrec_plugin import registry
+from seqrec_plugin.columns import FEATURES, FILLING, NEXT
 from seqrec_plugin.models.base import SequenceModel
-from seqrec_plugin.recbole_bridge.options import model_config
+from seqrec_plugin.recbole_bridge.dataset import COLUMN
+from seqrec_plugin.recbole_bridge.options import model_config, training_options
 
 
 @functools.cache
@@ -35,20 +37,32 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         model = registry.load(self.seqrec_model)
-        self.network: SequenceModel = model(model_config(self.seqrec_model, config.final_config_dict), self.n_items)
+        chosen = model_config(self.seqrec_model, config.final_config_dict)
+        known = {}
+        if model.reads(chosen):
+            features = training_options(config.final_config_dict).NUMERIC_FIELDS
+            known = {"behaviors": dataset.behaviors, "features": features if FEATURES in model.reads(chosen) else ()}
+        self.network: SequenceModel = model(chosen, self.n_items, **known)
 
-    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
-        """The vector after the last item.
+    def forward(self, interaction: Any) -> Tensor:
+        """The vector after the last item of each of RecBole's rows, which are padded on the right.
 
         Args:
-            item_seq: int64 [batch, length], padded on the right.
-            item_seq_len: int64 [batch], real items of each row.
+            interaction: with item_seq int64 [batch, length], their lengths int64 [batch], and the columns.
 
         Returns:
-            float [batch, embedding_size].
+            float [batch, vector_size].
         """
-        vectors: Tensor = self.network(_pad_left(item_seq, item_seq_len))[0]
+        vectors: Tensor = self.network(*self._inputs(interaction))[0]
         return vectors[:, -1]
+
+    def _inputs(self, interaction: Any) -> tuple[Tensor, None, dict[str, Tensor]]:
+        length = interaction[self.ITEM_SEQ_LEN]
+        columns = {}
+        for name in self.network.columns:
+            values = interaction[COLUMN + name]
+            columns[name] = values.unsqueeze(1) if name in NEXT else _pad_left(values, length, FILLING[name])
+        return _pad_left(interaction[self.ITEM_SEQ], length), None, columns
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """Mean cross-entropy of the next item, for RecBole's rows: one prefix and its target each.
@@ -56,25 +70,34 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         Our trainer learns from whole windows instead (`SequenceModel.loss`); this serves whoever brings a trainer
         of their own.
         """
-        item_seq = _pad_left(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        item_seq, _, columns = self._inputs(interaction)
         targets = torch.zeros_like(item_seq)
         targets[:, -1] = interaction[self.POS_ITEM_ID]
-        return self.network.loss(item_seq, targets)
+        return self.network.loss(item_seq, targets, columns)
 
     def predict(self, interaction: Any) -> Tensor:
-        """The score of each row's own item, float [batch]."""
+        """The score of each row's own item, float [batch]; a probability, where the model gives one."""
+        if self.network.task == "probability":
+            candidates = interaction[self.ITEM_ID].unsqueeze(1) if self.network.takes_candidates else None
+            return self.network.probabilities(self.forward(interaction), candidates).squeeze(1)
         scores = self.full_sort_predict(interaction)
         own: Tensor = scores.gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
         return own
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
-        """The scores of all items, float [batch, n_items]."""
-        vectors = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-        return self.network.item_table.scores(vectors)
+        """The scores of all items, float [batch, n_items]; where the model gives probabilities, these."""
+        if self.network.task == "probability":
+            vectors = self.forward(interaction)
+            everything = torch.arange(self.n_items, device=vectors.device).expand(len(vectors), -1)
+            found = self.network.probabilities(vectors, everything if self.network.takes_candidates else None)
+            return found.expand(-1, self.n_items)
+        return self.network.item_table.scores(self.forward(interaction))
 
 
-def _pad_left(item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
-    """Move the padding of int64 [batch, length] from the right to the left, and drop columns of padding only."""
-    longest = max(1, int(item_seq_len.max()))
-    source = torch.arange(longest, device=item_seq.device) - (longest - item_seq_len)[:, None]
-    return torch.where(source >= 0, item_seq.gather(1, source.clamp(min=0)), 0)
+def _pad_left(values: Tensor, length: Tensor, filling: float = 0) -> Tensor:
+    """Move the padding of [batch, length, any …] from the right to the left, and drop what is padding in every row."""
+    longest = max(1, int(length.max()))
+    source = torch.arange(longest, device=values.device) - (longest - length)[:, None]
+    row = torch.arange(len(values), device=values.device)[:, None]
+    real = (source >= 0).reshape(*source.shape, *[1] * (values.dim() - 2))
+    return torch.where(real, values[row, source.clamp(min=0)], values.new_tensor(filling))

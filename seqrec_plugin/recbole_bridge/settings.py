@@ -18,7 +18,13 @@ import yaml
 
 from seqrec_plugin import metrics, registry
 from seqrec_plugin.errors import BadData, WrongUsage, missing_extra, nearest
-from seqrec_plugin.recbole_bridge.options import check_ours, our_defaults
+from seqrec_plugin.recbole_bridge.options import (
+    SHARED_WITH_BASELINES,
+    check_ours,
+    load_fields,
+    our_defaults,
+    training_defaults,
+)
 
 #: What `seqrec` sets where the user says nothing.
 SEQREC_DEFAULTS: dict[str, Any] = {"exact_time": True, "valid_metric": "NDCG@10", "show_progress": False, "threads": 1}
@@ -106,10 +112,18 @@ def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
                 "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, defaults)
             )
         _check_kind(key, setting, defaults.get(key))
+    with_fields = {key: setting.value for key, setting in defaults.items()}
+    load_fields(model, with_fields, {key: setting.value for key, setting in given.items()})
+    if with_fields["load_col"] != defaults["load_col"].value:
+        defaults["load_col"] = Setting(with_fields["load_col"], model)
     settings = {**defaults, **given}
     resolved = Resolved(model, dataset, settings)
-    _check_sense(resolved.values)
-    _check_valid_metric(resolved.values)
+    task = registry.load(model).task if resolved.ours else "next_item"
+    _check_sense(resolved.values, "labeled" if task == "probability" else "full")
+    if task == "probability":
+        _check_probability_metrics(resolved.values)
+    else:
+        _check_valid_metric(resolved.values)
     if resolved.ours:
         check_ours(model, resolved.values)
     return resolved
@@ -127,13 +141,6 @@ def read_yaml(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise WrongUsage("bad_value", f"{file} must be a YAML mapping of option names to values.")
     return values
-
-
-def load_times(defaults: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """RecBole loads user and item only off ml-100k, and a sequential model then dies without its time field."""
-    if defaults.get("load_col") == {"inter": ["user_id", "item_id"]}:
-        fields = ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
-        defaults["load_col"] = {"inter": [given.get(field, defaults[field]) for field in fields]}
 
 
 def recbole_folder() -> Path:
@@ -171,15 +178,14 @@ def _defaults(model: str, dataset: str) -> dict[str, Setting]:
         if (root / name).is_file():
             values |= _parse((root / name).read_text(encoding="utf-8"), name) or {}
     settings = {key: Setting(value, "RecBole") for key, value in values.items() if key not in _MANAGED}
-    own: dict[str, Any] = our_defaults(model) if ours else {"exact_time": False}
+    shared = training_defaults()
+    own = our_defaults(model) if ours else {key: shared[key] for key in SHARED_WITH_BASELINES}
     if values.get("loss_type") == "CE":
         own["train_neg_sample_args"] = None
-    with_times = dict(values)
-    load_times(with_times, {})
-    if with_times["load_col"] != values["load_col"]:
-        own["load_col"] = with_times["load_col"]
     settings |= {key: Setting(value, model) for key, value in own.items()}
-    return settings | {key: Setting(value, "seqrec") for key, value in SEQREC_DEFAULTS.items()}
+    settings |= {key: Setting(value, "seqrec") for key, value in SEQREC_DEFAULTS.items()}
+    chosen = registry.load(model).defaults if ours else {}
+    return settings | {key: Setting(value, model) for key, value in chosen.items()}
 
 
 def _sequential_names() -> set[str]:
@@ -195,7 +201,7 @@ _AT_LEAST_ONE = ("epochs", "eval_step", "train_batch_size", "eval_batch_size", "
 _LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 
 
-def _check_sense(values: Mapping[str, Any]) -> None:
+def _check_sense(values: Mapping[str, Any], wanted_mode: str) -> None:
     """What RecBole would accept and then ignore, or fail at much later."""
     for key in _AT_LEAST_ONE:
         if values[key] < 1:
@@ -214,7 +220,12 @@ def _check_sense(values: Mapping[str, Any]) -> None:
     if not isinstance(arguments, Mapping) or arguments.get("order") != "TO":
         raise WrongUsage("bad_value", "eval_args must have order: TO, for sequences are ordered by time.")
     mode = arguments.get("mode", "full")
-    if any(part != "full" for part in (mode.values() if isinstance(mode, Mapping) else [mode])):
+    modes = mode.values() if isinstance(mode, Mapping) else [mode]
+    if wanted_mode == "labeled" and any(part != "labeled" for part in modes):
+        raise WrongUsage(
+            "bad_value", f"eval_args has mode: {mode}, but this model gives a probability.", "Set mode: labeled."
+        )
+    if wanted_mode == "full" and any(part != "full" for part in modes):
         raise WrongUsage(
             "bad_value",
             f"eval_args has mode: {mode}, but seqrec ranks all items.",
@@ -235,6 +246,20 @@ def _check_valid_metric(values: Mapping[str, Any]) -> None:
             "bad_value",
             f"valid_metric is {name}, but metrics are {', '.join(map(str, computed))} and topk is {cutoffs}.",
             "Choose one of these, or add it to metrics and topk.",
+        )
+
+
+def _check_probability_metrics(values: Mapping[str, Any]) -> None:
+    """RecBole's metrics of labelled rows; the rest of ours comes besides."""
+    allowed = ("AUC", "LogLoss")
+    computed = values["metrics"]
+    computed = [computed] if isinstance(computed, str) else computed
+    for name in (*map(str, computed), str(values["valid_metric"])):
+        if name.lower() not in map(str.lower, allowed):
+            raise WrongUsage("bad_value", f"{name} is no metric of probabilities.", nearest(name, allowed))
+    if str(values["valid_metric"]).lower() not in [str(name).lower() for name in computed]:
+        raise WrongUsage(
+            "bad_value", f"valid_metric is {values['valid_metric']}, which metrics do not hold.", "Add it."
         )
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from recbole.trainer import Trainer
+from recbole.utils import EvaluatorType
 from torch.nn.utils import clip_grad_norm_
 
 from seqrec_plugin import metrics, ranking
+from seqrec_plugin.columns import LABEL
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
 from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
 from seqrec_plugin.recbole_bridge.options import training_options
@@ -44,7 +46,8 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         select_masked: choose the best epoch by the masked `valid_metric` instead of RecBole's unmasked one.
         last_file: where everything is saved at the start of each epoch, for `resume`; None for nowhere.
         reporter: told of the progress; None for nobody.
-        ranks: what the last `evaluate` found: `row` (event number), `masked` and `unmasked` rank of each target.
+        ranks: what the last `evaluate` found of each row: `row` (event number), `masked` and `unmasked` rank of its
+            target; or `label` and `probability`, where the model gives these.
     """
 
     select_masked = False
@@ -53,10 +56,15 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
-        self.ranks: dict[str, npt.NDArray[np.int64]] = {}
-        self._collected: list[tuple[npt.NDArray[np.int64], ...]] = []
+        self.ranks: dict[str, npt.NDArray[Any]] = {}
+        self._collected: list[tuple[npt.NDArray[Any], ...]] = []
         self._sequences: Sequences | None = None
         self._random: dict[str, Any] | None = None
+
+    @property
+    def ranking(self) -> bool:
+        """Whether the model ranks items, and does not give probabilities."""
+        return bool(self.config["eval_type"] == EvaluatorType.RANKING)
 
     # Evaluation: RecBole's own, and the ranks of each target with and without the history.
 
@@ -66,8 +74,9 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         self._collected = []
         result = super().evaluate(eval_data, *args, **kwargs)
         if self._collected:
-            row, masked, unmasked = (np.concatenate(part) for part in zip(*self._collected, strict=True))
-            self.ranks = {"row": row, "masked": masked, "unmasked": unmasked}
+            found = [np.concatenate(part) for part in zip(*self._collected, strict=True)]
+            names = ("row", "masked", "unmasked") if self.ranking else ("row", "label", "probability")
+            self.ranks = dict(zip(names, found, strict=True))
         return result
 
     def _full_sort_batch_eval(self, batched_data: Any) -> Any:
@@ -84,9 +93,17 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
             self._collected.append((rows, ranking.ranks(masked, targets), ranking.ranks(found, targets)))
         return interaction, scores, positive_u, positive_i
 
+    def _neg_sample_batch_eval(self, batched_data: Any) -> Any:
+        interaction, scores, *rest = super()._neg_sample_batch_eval(batched_data)
+        label = self.config["LABEL_FIELD"]
+        if self._sequences is not None and label in interaction:
+            found = (interaction[ROW].numpy(), interaction[label].numpy(), scores.float().cpu().numpy())
+            self._collected.append(found)
+        return interaction, scores, *rest
+
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
         score, result = super()._valid_epoch(valid_data, show_progress=show_progress)
-        if self.select_masked:
+        if self.select_masked and self.ranking:
             score = float(metrics.per_row(self.config["valid_metric"], self.ranks["masked"]).mean())
         return score, result
 
@@ -217,6 +234,9 @@ class SequenceTrainer(BaselineTrainer):
         is_target[starts] = is_target[seconds] | (ends - starts == 1)
         length = self.config["MAX_ITEM_LIST_LENGTH"]
         stride = training_options(self.config.final_config_dict).window_stride or length
+        features = sequences.columns.features
+        if features is not None:
+            self.model.network.fit_numbers(features[is_target])
         self._windows = windows(sequences.offsets, is_target, length, stride), sequences.items, is_target
 
     def _learn(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> float:
@@ -224,12 +244,18 @@ class SequenceTrainer(BaselineTrainer):
         self.model.train()
         self._cut(train_data)
         cut, items, is_target = self._windows
+        network, sequences = self.model.network, train_data.dataset.sequences
+        learned = network.columns if sequences.columns.label is None else (*network.columns, LABEL)
         seed = int(torch.randint(2**62, (), generator=train_data.generator))
         total, count = 0.0, 0
         for chosen in batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed)):
-            item_seq, targets = (torch.from_numpy(a).to(self.device) for a in fill(cut[chosen], items, is_target))
+            filled = fill(cut[chosen], items, is_target)
+            found = sequences.columns.read(learned, filled.read, filled.following)
+            item_seq, targets, *values = (
+                torch.from_numpy(a).to(self.device) for a in (filled.item_seq, filled.targets, *found.values())
+            )
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self.model.network.loss(item_seq, targets)
+            loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)))
             self._check_nan(loss)
             loss.backward()
             if self.clip_grad_norm:

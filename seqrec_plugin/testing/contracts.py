@@ -7,6 +7,7 @@ class TestMine(ModelContract):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from seqrec_plugin.columns import DTYPES, FEATURES, FILLING, LABEL, NEXT, Row, draw, padded
 from seqrec_plugin.graph import Graph
 from seqrec_plugin.layers import Layer, State
 from seqrec_plugin.models.base import SequenceModel
@@ -142,17 +144,24 @@ class ModelContract:
         _shake(model)
         return model
 
-    def _histories(self, model: SequenceModel, batch: int, length: int) -> Tensor:
-        return torch.randint(1, model.n_items, (batch, length), generator=torch.Generator().manual_seed(3))
+    def _rows(self, model: SequenceModel, lengths: Sequence[int]) -> list[Row]:
+        random = np.random.default_rng(3)
+        sizes = len(model.behaviors), len(model.features)
+        return [Row(random.integers(1, model.n_items, n), draw(model.columns, n, random, *sizes)) for n in lengths]
+
+    def _run(self, model: SequenceModel, rows: Sequence[Row], state: State | None = None) -> tuple[Tensor, State]:
+        item_seq, columns = _tensors(model, rows)
+        found: tuple[Tensor, State] = model(item_seq, state, columns)
+        return found
 
     def test_whole_equals_resumed_at_each_cut(self) -> None:
         """A history in pieces, with the state carried, gives what the whole gives."""
         model = self._model()
-        item_seq = self._histories(model, 3, 8)
-        whole, end = model(item_seq)
+        rows = self._rows(model, [8] * 3)
+        whole, end = self._run(model, rows)
         for cut in range(1, 8):
-            _, state = model(item_seq[:, :cut])
-            rest, state = model(item_seq[:, cut:], state)
+            _, state = self._run(model, [row.part(0, cut) for row in rows])
+            rest, state = self._run(model, [row.part(cut) for row in rows], state)
             _close(rest[:, -1], whole[:, -1], f"vector, cut at {cut}")
             for found, expected in zip(state, end, strict=True):
                 _close(found, expected, f"state, cut at {cut}")
@@ -160,44 +169,76 @@ class ModelContract:
     def test_a_batch_of_mixed_lengths_equals_each_alone(self) -> None:
         """Left padding changes neither a row's vectors nor its state."""
         model = self._model()
-        histories = [self._histories(model, 1, n) for n in (1, 3, 9)]
-        item_seq = torch.zeros(3, 9, dtype=torch.int64)
-        for row, history in zip(item_seq, histories, strict=True):
-            row[9 - history.shape[1] :] = history[0]
-        batch, end = model(item_seq)
-        for i, history in enumerate(histories):
-            alone, state = model(history)
-            _close(batch[i, -history.shape[1] :], alone[0], f"vectors of a history of {history.shape[1]}")
+        rows = self._rows(model, [1, 3, 9])
+        batch, end = self._run(model, rows)
+        for i, row in enumerate(rows):
+            n = len(row.items)
+            alone, state = self._run(model, [row])
+            _close(batch[i, -n:], alone[0], f"vectors of a history of {n}")
             for found, expected in zip(end, state, strict=True):
-                _close(found[i], expected[0], f"state of a history of {history.shape[1]}")
+                _close(found[i], expected[0], f"state of a history of {n}")
 
     def test_nothing_leaks_from_the_future(self) -> None:
         """Changing a later event leaves earlier vectors as they were."""
         model = self._model()
-        item_seq = self._histories(model, 2, 8)
-        changed = item_seq.clone()
-        changed[:, 5:] = changed[:, 5:] % (model.n_items - 1) + 1
-        before, after = model(item_seq)[0], model(changed)[0]
+        rows = self._rows(model, [8, 8])
+        changed = [Row(np.concatenate([r.items[:5], r.items[5:] % (model.n_items - 1) + 1]), r.columns) for r in rows]
+        before, after = self._run(model, rows)[0], self._run(model, changed)[0]
         _close(after[:, :5], before[:, :5], "vectors before the change")
         assert not torch.allclose(after[:, 5:], before[:, 5:])
+
+    def test_each_column_is_read(self) -> None:
+        """Another value of a column that the model names gives another answer, and no earlier one."""
+        model = self._model()
+        rows = self._rows(model, [6, 6])
+        others = [
+            Row(row.items, other.columns) for row, other in zip(rows, self._rows(model, [6] * 4)[2:], strict=True)
+        ]
+        before = self._run(model, rows)[0]
+        for name in model.columns:
+            changed = []
+            for row, other in zip(rows, others, strict=True):
+                value = np.array(other.columns[name])
+                if name not in NEXT:
+                    value[:3] = row.columns[name][:3]
+                changed.append(Row(row.items, {**row.columns, name: value}))
+            after = self._run(model, changed)[0]
+            assert not torch.allclose(after[:, -1], before[:, -1]), f"{name} is not read"
+            if name not in NEXT:
+                _close(after[:, :3], before[:, :3], f"vectors before {name} changes")
 
     def test_an_empty_history_is_padding_and_has_an_answer(self) -> None:
         """However much padding, a newcomer gets the same finite scores, and a zero state."""
         model = self._model()
-        one, long = (model(torch.zeros(1, n, dtype=torch.int64)) for n in (1, 5))
-        _close(long[0][:, -1], one[0][:, -1], "newcomer's vector")
-        for tensor in (*one[1], *long[1]):
+        nobody, somebody = self._rows(model, [0, 5])
+        one, long = self._run(model, [nobody]), self._run(model, [nobody, somebody])
+        _close(long[0][:1, -1], one[0][:, -1], "newcomer's vector")
+        for tensor in (*one[1], *(s[:1] for s in long[1])):
             assert float(tensor.detach().abs().max()) == 0.0
-        scores = model.score(torch.zeros(1, 1, dtype=torch.int64))
-        assert torch.isneginf(scores[:, 0]).all()
-        assert torch.isfinite(scores[:, 1:]).all()
+        answers = _answers(model, one[0][:, -1])
+        if model.task == "next_item":
+            assert torch.isneginf(answers[:, 0]).all()
+            answers = answers[:, 1:]
+        assert torch.isfinite(answers).all()
 
     def test_every_weight_learns(self) -> None:
         """A weight without a gradient is one that the author forgot to use."""
         model = self._model().train()
-        item_seq = torch.cat([torch.zeros(4, 1, dtype=torch.int64), self._histories(model, 4, 6)], dim=1)
-        model.loss(item_seq[:, :-1], item_seq[:, 1:]).backward()
+        item_seq, columns = _tensors(model, self._rows(model, [7] * 8))
+        newcomer = torch.zeros(8, 1, dtype=torch.int64)
+        item_seq = torch.cat([newcomer, item_seq], dim=1)
+        for name, value in columns.items():
+            if name in NEXT:
+                columns[name] = value.expand(-1, 7)
+            else:
+                first = torch.full_like(value[:, :1], FILLING[name])
+                columns[name] = torch.cat([first, value[:, :-1]], dim=1)
+        if model.task == "probability" and not model.takes_candidates:
+            columns[LABEL] = (item_seq[:, 1:] % 2).float()
+        model.loss(item_seq[:, :-1], item_seq[:, 1:], columns).backward()
         for name, weight in model.named_parameters():
+            if not weight.requires_grad:
+                continue
             assert weight.grad is not None, f"{name} has no gradient"
             assert float(weight.grad.abs().max()) > 0, f"{name} has a gradient of zero"
 
@@ -206,20 +247,29 @@ class ModelContract:
         model = self._model()
         graph = Graph()
         item_seq_name = graph.input("item_seq", "int64", ["batch", "length"])
+        columns = {name: graph.input(name, *_declared(name, len(model.features))) for name in model.columns}
         names = tuple(graph.input(f"state_{i}", "float32", ["batch", s]) for i, s in enumerate(model.state_sizes))
-        vector, scores, after = model.emit(graph, item_seq_name, names)
-        graph.output("vector", vector, "float32", ["batch", model.config.embedding_size])
-        graph.output("scores", scores, "float32", ["batch", model.n_items])
+        if model.task == "next_item":
+            vector, answers, after = model.emit(graph, item_seq_name, names, columns)
+        else:
+            candidates = graph.input("candidates", "int64", ["batch", "any"]) if model.takes_candidates else None
+            vector, answers, after = model.emit_probabilities(graph, item_seq_name, names, columns, candidates)
+        graph.output("vector", vector, "float32", ["batch", model.vector_size])
+        graph.output("answers", answers, "float32", ["batch", "any"])
         for i, (name, size) in enumerate(zip(after, model.state_sizes, strict=True)):
             graph.output(f"next_state_{i}", name, "float32", ["batch", size])
         session = _session(graph)
 
-        def check(item_seq: Tensor, state: State, what: str) -> State:
-            expected, end = model(item_seq, state)
-            feed = {"item_seq": item_seq.numpy()} | {f"state_{i}": s.detach().numpy() for i, s in enumerate(state)}
-            found_vector, found_scores, *found_end = session.run(None, feed)
+        def check(rows: Sequence[Row], state: State, what: str) -> State:
+            expected, end = self._run(model, rows, state)
+            item_seq, columns = padded(rows, model.columns)
+            feed = {"item_seq": item_seq, **columns}
+            feed |= {f"state_{i}": s.detach().numpy() for i, s in enumerate(state)}
+            if model.takes_candidates:
+                feed["candidates"] = np.arange(1, model.n_items)[None].repeat(len(rows), axis=0)
+            found_vector, found_answers, *found_end = session.run(None, feed)
             _close(found_vector, expected[:, -1], f"vector, {what}")
-            _close(found_scores, model.item_table.scores(expected[:, -1]), f"scores, {what}")
+            _close(found_answers, _answers(model, expected[:, -1]), f"scores, {what}")
             for ours, torchs in zip(found_end, end, strict=True):
                 _close(ours, torchs, f"state, {what}")
             return tuple(end)
@@ -227,10 +277,32 @@ class ModelContract:
         def zero(batch: int) -> State:
             return model.encoder.zero_state(batch, torch.zeros(1))
 
-        for batch, length in ((1, 1), (1, 5), (3, 7), (16, 20)):
-            item_seq = self._histories(model, batch, length)
-            end = check(item_seq, zero(batch), f"batch {batch}, length {length}")
-            check(self._histories(model, batch, 2), end, f"carried from batch {batch}, length {length}")
-            item_seq[0, : length // 2] = 0
-            check(item_seq, zero(batch), f"batch {batch}, length {length}, one row padded")
-        check(torch.zeros(2, 1, dtype=torch.int64), zero(2), "empty history")
+        for size, length in ((1, 1), (1, 5), (3, 7), (16, 20)):
+            end = check(self._rows(model, [length] * size), zero(size), f"batch {size}, length {length}")
+            check(self._rows(model, [2] * size), end, f"carried from batch {size}, length {length}")
+            mixed = [length - length // 2] + [length] * (size - 1)
+            check(self._rows(model, mixed), zero(size), f"batch {size}, length {length}, one row padded")
+        check(self._rows(model, [0, 0]), zero(2), "empty history")
+
+
+def _answers(model: SequenceModel, vectors: Tensor) -> Tensor:
+    """What is told of each vector: the scores of all items, or the probabilities (of all items as candidates)."""
+    if model.task == "next_item":
+        return model.item_table.scores(vectors)
+    candidates = torch.arange(1, model.n_items).expand(len(vectors), -1) if model.takes_candidates else None
+    return model.probabilities(vectors, candidates)
+
+
+def _tensors(model: SequenceModel, rows: Sequence[Row]) -> tuple[Tensor, dict[str, Tensor]]:
+    """As the model's `forward` takes them."""
+    item_seq, columns = padded(rows, model.columns)
+    return torch.from_numpy(item_seq), {
+        name: torch.from_numpy(value).unsqueeze(1) if name in NEXT else torch.from_numpy(value)
+        for name, value in columns.items()
+    }
+
+
+def _declared(name: str, features: int) -> tuple[str, list[int | str]]:
+    """dtype and shape of a column as an input of the graph."""
+    shape: list[int | str] = ["batch"] if name in NEXT else ["batch", "length"]
+    return np.dtype(DTYPES[name]).name, [*shape, features] if name == FEATURES else shape

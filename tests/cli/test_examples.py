@@ -31,6 +31,9 @@ def folder(tmp_path_factory):
         "model: LSTM4Rec\ndataset: films\ndata_path: data\nepochs: 2\n"
         "hidden_size: 8\nembedding_size: 8\nnum_layers: 1\n"
     )
+    (path / "ranker_ml100k").write_text(
+        "model: LSTMRanker\ndataset: films\ndata_path: data\nepochs: 1\nhidden_size: 8\nembedding_size: 8\n"
+    )
     return path
 
 

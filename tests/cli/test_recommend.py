@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from seqrec_plugin import cli
-from seqrec_plugin.cli.recommend import printable
+from seqrec_plugin.cli.asking import printable
 from seqrec_plugin.runtime import Recommender
 from tests import summing
 
