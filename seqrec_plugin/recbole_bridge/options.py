@@ -21,6 +21,9 @@ class TrainingOptions:
     window_stride: int = option(
         0, "Events between the starts of two training windows; 0 is MAX_ITEM_LIST_LENGTH.", low=0
     )
+    time_limit: float = option(
+        0.0, "Seconds of training and validation after which training ends, with the epoch it is in; 0: none.", low=0
+    )
 
 
 def check_ours(model: str, values: Mapping[str, Any]) -> None:

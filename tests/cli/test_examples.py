@@ -31,6 +31,10 @@ def folder(tmp_path_factory):
         "model: LSTM4Rec\ndataset: films\ndata_path: data\nepochs: 2\n"
         "hidden_size: 8\nembedding_size: 8\nnum_layers: 1\n"
     )
+    (path / "benchmark_ml100k").write_text(
+        "dataset: films\ndata_path: data\nepochs: 1\nembedding_size: 8\nhidden_size: 8\nseeds: [1]\n"
+        "models:\n- {model: LSTM4Rec, num_layers: 1}\n- model: popularity\n"
+    )
     return path
 
 
