@@ -159,12 +159,12 @@ def test_a_benchmark_is_no_recipe(shop, tmp_path):
 
 
 def test_ctrl_c_leaves_the_table_so_far_and_the_same_command_goes_on(shop, tmp_path):
-    models = "\n  - {model: RNN4Rec, seeds: [1], epochs: 1}\n  - {model: LSTM4Rec, seeds: [1], epochs: 40}\n"
-    file = _file(tmp_path, shop, models, stopping_step=100, train_batch_size=32)
+    models = "\n  - {model: RNN4Rec, seeds: [1], epochs: 1}\n  - {model: LSTM4Rec, seeds: [1], epochs: 20}\n"
+    file = _file(tmp_path, shop, models, stopping_step=100, train_batch_size=64)
     command = [sys.executable, "-m", "seqrec_plugin.cli", "benchmark", str(file), "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     at_work = RunFolder(tmp_path / "out" / "LSTM4Rec" / "seed-1")
-    while process.poll() is None and len(at_work.curve()) < 3:
+    while process.poll() is None and len(at_work.curve()) < 2:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
@@ -172,7 +172,7 @@ def test_ctrl_c_leaves_the_table_so_far_and_the_same_command_goes_on(shop, tmp_p
     assert "RNN4Rec" in stdout and "not run yet" in stdout
     assert "the same command goes on" in stderr
     before = at_work.curve()
-    assert not at_work.finished and len(before) < 40
+    assert not at_work.finished and len(before) < 20
     first = (tmp_path / "out" / "RNN4Rec" / "seed-1" / RUN_FILE).stat().st_mtime_ns
 
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
@@ -181,6 +181,6 @@ def test_ctrl_c_leaves_the_table_so_far_and_the_same_command_goes_on(shop, tmp_p
     assert (tmp_path / "out" / "RNN4Rec" / "seed-1" / RUN_FILE).stat().st_mtime_ns == first
     after = at_work.curve()
     assert after[: len(before)] == before  # to the millisecond: these epochs were not trained again
-    assert len(after) == 40
+    assert len(after) == 20
     assert after[-1]["elapsed_seconds"] > before[-1]["elapsed_seconds"]
     assert (tmp_path / "out" / "benchmark.md").is_file()
