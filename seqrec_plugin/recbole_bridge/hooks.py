@@ -22,7 +22,7 @@ from seqrec_plugin import registry
 
 _MODELS = "recbole.model.sequential_recommender."
 
-#: RecBole model name -> whether it gets our data set and trainer: its last Config asks for `exact_time`, or `seqrec` does.
+#: RecBole model name -> whether it gets our data set and trainer: its last Config or `seqrec` asks for them.
 _exact_time: dict[str, bool] = {}
 
 
