@@ -14,10 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import warnings
 
-import machine
 import torch
 
 import seqrec_plugin
+from seqrec_plugin import machine
 from seqrec_plugin.recbole_bridge.settings import resolve
 from seqrec_plugin.training import build
 

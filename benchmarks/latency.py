@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import machine
 import numpy as np
 import torch
 
+from seqrec_plugin import machine
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.evaluating import load_model
 from seqrec_plugin.runtime import Recommender

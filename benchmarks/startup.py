@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-import machine
+from seqrec_plugin import machine
 
 HEAVY = ["torch", "recbole", "onnx", "onnxruntime", "numpy", "pandas"]
 CASES = {

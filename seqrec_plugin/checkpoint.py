@@ -9,7 +9,8 @@
 | `split.npz` | all events by user and time, and which are for training, validation and test: user data |
 | `probe.jsonl` | some real histories without user ids, for the parity check of an export: user data |
 | `metrics.json` | valid and test, masked and unmasked |
-| `curve.jsonl` | one line an epoch |
+| `ranks.npz` | the rank of each valid and test target, masked and unmasked: user data; older runs have none |
+| `curve.jsonl` | one line an epoch, the seconds of its training and validation among it |
 | `log.txt`, `recbole/` | RecBole's log, checkpoint and tensorboard |
 | `last.pt` | while training goes on: everything that `--resume` needs |
 """
@@ -46,19 +47,25 @@ VOCABULARY_FILE = "vocabulary.json"
 SPLIT_FILE = "split.npz"
 PROBE_FILE = "probe.jsonl"
 METRICS_FILE = "metrics.json"
+RANKS_FILE = "ranks.npz"
 CURVE_FILE = "curve.jsonl"
 LOG_FILE = "log.txt"
 LAST_FILE = "last.pt"
 RECBOLE_FOLDER = "recbole"
-_LISTED = (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, SPLIT_FILE, PROBE_FILE, METRICS_FILE, CURVE_FILE)
+_LISTED = (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, SPLIT_FILE, PROBE_FILE, METRICS_FILE, CURVE_FILE, RANKS_FILE)
+_OPTIONAL = (RANKS_FILE,)
 
-_NOTE = """This folder is a training run of seqrec. It holds user data (split.npz, probe.jsonl, recbole/): keep it where
-the events themselves may be kept. What `seqrec export` makes of it holds none.
+_NOTE = """This folder is a training run of seqrec. It holds user data (split.npz, ranks.npz, probe.jsonl,
+recbole/): keep it where the events themselves may be kept. What `seqrec export` makes of it holds none.
 """
 
 
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`run.json`. `ours` tells whether the model is in our registry or RecBole's own; `files` holds each sha256."""
+    """`run.json`. `ours` tells whether the model is in our registry or RecBole's own; `files` holds each sha256.
+
+    `parameters` counts the numbers that are trained, `peak_memory` is in bytes, `cut` says that `time_limit` ended the
+    training. These and what follows are empty in runs of older releases.
+    """
 
     format_version: int
     model: str
@@ -79,6 +86,15 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target_behaviors: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     files: dict[str, str] = {}  # name → sha256
+    parameters: int = 0
+    peak_memory: int = 0
+    cut: bool = False
+    machine: str = ""
+    date: str = ""
+
+
+#: `row`, `masked` and `unmasked`; or `row`, `label` and `probability`.
+Ranks = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -194,7 +210,8 @@ class RunFolder:
 
     def finish(self, info: RunInfo) -> None:
         """Write `run.json`, with which the run is finished, and drop what only `--resume` needs."""
-        files = {name: _sha256(self.path / name) for name in _LISTED}
+        there = [name for name in _LISTED if name not in _OPTIONAL or (self.path / name).is_file()]
+        files = {name: _sha256(self.path / name) for name in there}
         self.save_json(RUN_FILE, msgspec.structs.replace(info, files=files))
         (self.path / LAST_FILE).unlink(missing_ok=True)
 
@@ -273,6 +290,27 @@ class RunFolder:
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise BadData("run_invalid", f"{self.path / SPLIT_FILE} cannot be read: {error}.") from None
 
+    def ranks(self) -> dict[str, Ranks]:
+        """Each target's rank, by part (`valid`, `test`).
+
+        Returns:
+            int64 [rows] each: `row` (the number of the target's event, ascending), `masked`, `unmasked`.
+
+        Raises:
+            BadData: `run_invalid` where the file cannot be read, or an older release wrote the run without it.
+        """
+        if RANKS_FILE not in self.info.files:
+            hint = "Train it again: an older release kept only the means."
+            raise BadData("run_invalid", f"{self.path} has no {RANKS_FILE}.", hint)
+        try:
+            with np.load(io.BytesIO(self._read(RANKS_FILE)), allow_pickle=False) as arrays:
+                return {
+                    part: {n.removeprefix(f"{part}_"): arrays[n] for n in arrays if n.startswith(part)}
+                    for part in ("valid", "test")
+                }
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise BadData("run_invalid", f"{self.path / RANKS_FILE} cannot be read: {error}.") from None
+
     def probe(self) -> list[Row]:
         """Some real histories."""
         try:
@@ -307,6 +345,16 @@ class RunFolder:
             PROBE_FILE,
             (_Probe(row.items.tolist(), {n: v.tolist() for n, v in row.columns.items()}) for row in rows),
         )
+
+    def save_ranks(self, ranks: Mapping[str, Ranks]) -> None:
+        """Write each target's rank, by part, in the order of the events."""
+        arrays: Ranks = {}
+        for part, of_part in ranks.items():
+            order = np.argsort(of_part["row"], kind="stable")
+            arrays |= {f"{part}_{name}": values[order] for name, values in of_part.items()}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        self.write(RANKS_FILE, buffer.getvalue())
 
     def save_lines(self, name: str, records: Iterable[Any]) -> None:
         """Write JSON lines."""

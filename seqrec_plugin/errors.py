@@ -30,6 +30,7 @@ CODES: dict[str, str] = {
     "dataset_too_short": "no user has enough events to train on",
     "unknown_user": "no event of this user is in the data",
     "run_invalid": "a run folder is missing, incomplete or damaged",
+    "splits_differ": "runs of one table were made over different data or splits",
     "run_format_unknown": "a run folder has a format version not known here",
     "output_unwritable": "the output folder cannot be written",
     "bundle_missing": "there is no bundle at this path",

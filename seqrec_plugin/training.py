@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqrec_plugin import atomic, checkpoint
+from seqrec_plugin import atomic, checkpoint, machine
 from seqrec_plugin.checkpoint import RunFolder, RunInfo, Split
 from seqrec_plugin.columns import LABEL, NEXT_BEHAVIOR, Row
 from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
@@ -72,7 +72,10 @@ def train(
             trainer.resume(run.path / checkpoint.LAST_FILE)
         trainer.fit(parts[0], parts[1], verbose=True, saved=True, show_progress=False, callback_fn=curve.validated)
         split = _split(trainer, dataset, parts)
-        results = {"valid": _evaluate(trainer, parts[1], True), "test": _evaluate(trainer, parts[2], False)}
+        results, ranks = {}, {}
+        for part, data in (("valid", parts[1]), ("test", parts[2])):
+            results[part] = _evaluate(trainer, data, part == "valid")
+            ranks[part] = trainer.ranks
 
     config = trainer.config
     info = RunInfo(
@@ -95,6 +98,11 @@ def train(
         behaviors=trainer.model.network.behaviors if resolved.ours else (),
         target_behaviors=training_options(config.final_config_dict).target_behaviors,
         features=trainer.model.network.features if resolved.ours else (),
+        parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        peak_memory=machine.peak_memory(),
+        cut=trainer.cut,
+        machine=machine.processor(),
+        date=machine.today(),
     )
     weights = trainer.model.network if resolved.ours else trainer.model
     run.save_weights(weights.state_dict())
@@ -102,6 +110,7 @@ def train(
     run.save_split(split)
     run.save_probe(_probe(split, trainer.model.network.columns if resolved.ours else (), info.seed))
     run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
+    run.save_ranks(ranks)
     run.finish(info)
     return run
 
@@ -162,6 +171,11 @@ def _check_data(resolved: Resolved) -> str:
     else:
         for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
             _check_for_recboles_reader(table, fields[key])
+    return sha256(file)
+
+
+def sha256(file: Path) -> str:
+    """The fingerprint of a data set's file, as runs hold it."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -205,15 +219,20 @@ def _check_for_recboles_reader(table: atomic.Table, field: str) -> None:
 
 def _check_same(run: RunFolder, resolved: Resolved) -> None:
     """A resumed run must be the same run."""
-    before = read_yaml(run.path / checkpoint.CONFIG_FILE)
-    now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
-    changed = [key for key in now if key not in before or before[key] != now[key]]
+    changed = changed_keys(run, resolved)
     if changed:
         raise WrongUsage(
             "bad_value",
-            f"{run.path} was started with other values of {', '.join(sorted(changed))}.",
+            f"{run.path} was started with other values of {', '.join(changed)}.",
             "Resume with the same configuration, or start a new run.",
         )
+
+
+def changed_keys(run: RunFolder, resolved: Resolved) -> list[str]:
+    """The keys in which a run's configuration, finished or not, differs from this one."""
+    before = read_yaml(run.path / checkpoint.CONFIG_FILE)
+    now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
+    return sorted(key for key in {*now, *before} if key not in now or key not in before or before[key] != now[key])
 
 
 @contextlib.contextmanager
@@ -339,7 +358,12 @@ class _Curve:
             "metric": self._trainer.config["valid_metric"],
             "valid": summarise_ranks(self._trainer.ranks),
             "seconds": round(time.monotonic() - self._began, 3),
+            "training_seconds": round(self._trainer.training_seconds, 3),
+            "validation_seconds": round(self._trainer.validation_seconds, 3),
+            "elapsed_seconds": round(self._trainer.elapsed, 3),
         }
+        if self._trainer.cut:
+            record["cut"] = True
         self._records.append(record)
         self._run.save_lines(checkpoint.CURVE_FILE, self._records)
         self.epoch_ends(record)

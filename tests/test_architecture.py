@@ -93,6 +93,7 @@ def test_only_the_bridge_imports_recbole():
         ("import seqrec_plugin.evaluating", "recbole pandas onnx onnxruntime"),
         ("import seqrec_plugin.diagnosing", "torch recbole numpy onnxruntime msgspec click"),
         ("from seqrec_plugin.cli import recommend, verify, inspect, train, export", "torch recbole onnx onnxruntime"),
+        ("from seqrec_plugin.cli import benchmark", "torch recbole onnx onnxruntime"),
     ],
 )
 def test_what_must_stay_light_does(code, absent):

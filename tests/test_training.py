@@ -29,7 +29,7 @@ def _weights(path):
 
 
 def _curve(path):
-    return [{k: v for k, v in record.items() if k != "seconds"} for record in RunFolder(path).curve()]
+    return [{k: v for k, v in record.items() if not k.endswith("seconds")} for record in RunFolder(path).curve()]
 
 
 def test_a_run_is_readable_without_recbole_and_pickle(finished_run):
@@ -144,6 +144,58 @@ def test_a_killed_run_goes_on_to_the_same_result(recipe, finished_run, tmp_path)
     assert done.returncode == 0, done.stderr
     assert _weights(path) == _weights(finished_run)
     assert _curve(path) == _curve(finished_run)
+
+
+def test_the_ranks_of_each_target_are_kept(finished_run):
+    run = RunFolder.open(finished_run)
+    for part, ranks in run.ranks().items():
+        np.testing.assert_array_equal(ranks["row"], getattr(run.split(), part))
+        assert evaluating.summarise_ranks(ranks)["masked"] == pytest.approx(run.metrics()[part]["masked"], abs=1e-12)
+
+
+def test_a_run_of_an_older_release_still_opens(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "old")
+    (tmp_path / "old" / checkpoint.RANKS_FILE).unlink()
+    info = json.loads((tmp_path / "old" / checkpoint.RUN_FILE).read_text())
+    for key in ("parameters", "peak_memory", "cut", "machine", "date"):
+        del info[key]
+    del info["files"][checkpoint.RANKS_FILE]
+    (tmp_path / "old" / checkpoint.RUN_FILE).write_text(json.dumps(info))
+    assert RunFolder.open(tmp_path / "old").info.parameters == 0
+    with pytest.raises(BadData, match=r"has no ranks\.npz"):
+        RunFolder.open(tmp_path / "old").ranks()
+
+
+@pytest.mark.parametrize("model", ["LSTM4Rec", "GRU4Rec"])
+def test_a_time_limit_ends_training_with_its_best_epoch_evaluated(recipe, tmp_path, model):
+    file = tmp_path / "cut.yaml"
+    file.write_text("".join(line + "\n" for line in recipe.read_text().splitlines() if "feed_forward" not in line))
+    run = train(resolve(file, [f"model={model}", "time_limit=1e-6"]), tmp_path / "run", Silent())
+    (record,) = run.curve()
+    assert run.info.cut and record["cut"] and run.info.epoch == 0
+    assert record["elapsed_seconds"] == pytest.approx(
+        record["training_seconds"] + record["validation_seconds"], abs=0.002
+    )
+    assert run.metrics()["valid"]["masked"] == record["valid"]["masked"]
+
+
+def test_a_limit_that_is_not_reached_or_only_in_the_last_epoch_is_no_cut(recipe, finished_run, tmp_path):
+    assert not RunFolder.open(finished_run).info.cut
+    run = train(resolve(recipe, ["epochs=1", "time_limit=1e-6"]), tmp_path / "run", Silent())
+    assert not run.info.cut
+
+
+def test_a_time_limit_counts_what_was_trained_before_an_interruption(recipe, tmp_path):
+    resolved = resolve(recipe, ["time_limit=1000"])
+    with pytest.raises(KeyboardInterrupt):
+        train(resolved, tmp_path / "run", _Interrupts(1))
+    last = tmp_path / "run" / checkpoint.LAST_FILE
+    saved = torch.load(last, weights_only=True)
+    assert saved["elapsed"] == pytest.approx(RunFolder(tmp_path / "run").curve()[0]["elapsed_seconds"], abs=0.001)
+    torch.save({**saved, "elapsed": 999.99}, last, pickle_protocol=2)
+    run = train(resolved, tmp_path / "run", Silent(), resume=True)
+    assert run.info.cut
+    assert [record["epoch"] for record in run.curve()] == [0, 1]
 
 
 def test_another_configuration_cannot_resume(recipe, tmp_path):
@@ -275,6 +327,17 @@ def test_ids_that_recboles_reader_loses_are_said_so_without_exact_time(recipe, t
         train(resolve(recipe, ["exact_time=false"]), tmp_path / "run", Silent())
 
 
+@pytest.mark.parametrize("model", ["LSTM4Rec", "GRU4Rec"])
+def test_without_exact_time_recboles_reader_and_order_are_kept(recipe, tmp_path, model):
+    folder = write_dataset(tmp_path, "plain", [(f"u{u}", f"i{n}", str(n)) for u in range(9) for n in range(12)])
+    file = tmp_path / "plain.yaml"
+    file.write_text("".join(line + "\n" for line in recipe.read_text().splitlines() if "feed_forward" not in line))
+    overrides = [f"model={model}", "exact_time=false", "dataset=plain", f"data_path={folder}", "epochs=1"]
+    run = train(resolve(file, overrides), tmp_path / "run", Silent())
+    assert run.info.order.startswith("RecBole's")
+    assert len(run.ranks()["test"]["row"]) == 9
+
+
 def test_an_unwritable_output_folder_is_said_so(recipe, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadData, match="cannot be written"):
@@ -284,6 +347,13 @@ def test_an_unwritable_output_folder_is_said_so(recipe, tmp_path):
 def test_a_diverging_training_says_so_and_what_to_do(recipe, tmp_path):
     with pytest.raises(Failed, match="learning_rate"):
         train(resolve(recipe, ["learning_rate=1e30", "normalize=false"]), tmp_path / "run", Silent())
+
+
+def test_a_diverging_training_of_recboles_own_says_so_too(recipe, tmp_path):
+    file = tmp_path / "gru.yaml"
+    file.write_text("".join(line + "\n" for line in recipe.read_text().splitlines() if "feed_forward" not in line))
+    with pytest.raises(Failed, match="learning_rate"):
+        train(resolve(file, ["model=GRU4Rec", "learning_rate=1e30"]), tmp_path / "run", Silent())
 
 
 @pytest.mark.parametrize(
@@ -348,6 +418,7 @@ LISTED = [
     checkpoint.PROBE_FILE,
     checkpoint.METRICS_FILE,
     checkpoint.CURVE_FILE,
+    checkpoint.RANKS_FILE,
 ]
 
 
@@ -370,7 +441,11 @@ def test_a_damaged_run_is_refused(finished_run, tmp_path, name, how):
 
 
 @pytest.mark.parametrize(
-    "name", [checkpoint.WEIGHTS_FILE, checkpoint.SPLIT_FILE, checkpoint.VOCABULARY_FILE, checkpoint.PROBE_FILE]
+    "name",
+    [
+        *(checkpoint.WEIGHTS_FILE, checkpoint.SPLIT_FILE, checkpoint.VOCABULARY_FILE),
+        *(checkpoint.PROBE_FILE, checkpoint.RANKS_FILE),
+    ],
 )
 def test_garbage_that_was_sealed_is_still_no_traceback(finished_run, tmp_path, name):
     shutil.copytree(finished_run, tmp_path / "run")
@@ -382,6 +457,7 @@ def test_garbage_that_was_sealed_is_still_no_traceback(finished_run, tmp_path, n
         checkpoint.SPLIT_FILE: run.split,
         checkpoint.VOCABULARY_FILE: run.vocabulary,
         checkpoint.PROBE_FILE: run.probe,
+        checkpoint.RANKS_FILE: run.ranks,
     }[name]
     with pytest.raises(BadData):
         read()

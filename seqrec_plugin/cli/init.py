@@ -11,7 +11,7 @@ import click
 @click.argument("name", required=False)
 @click.option("--list", "list_all", is_flag=True, help="List the recipes, each with what it says of itself.")
 def command(name: str | None, list_all: bool) -> None:
-    """Copy the recipe NAME, a YAML file to train from, into the current folder.
+    """Copy the recipe NAME, a YAML file to train or benchmark from, into the current folder.
 
     \b
     Example:
@@ -22,7 +22,7 @@ def command(name: str | None, list_all: bool) -> None:
 
     if list_all:
         for recipe, path in shipped.shipped().items():
-            click.echo(recipe)
+            click.echo(f"{recipe}  (a benchmark of several models)" if shipped.is_benchmark(path) else recipe)
             for line in shipped.summary(path):
                 click.echo(f"    {line}")
     elif name is None:

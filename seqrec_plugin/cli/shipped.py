@@ -32,6 +32,11 @@ def find(name_or_path: str) -> Path:
     raise WrongUsage("bad_value", f"There is no file and no shipped recipe {name_or_path!r}.", hint)
 
 
+def is_benchmark(path: Path) -> bool:
+    """Whether a recipe is for `seqrec benchmark`, as its first comment says."""
+    return "".join(summary(path)[:1]).startswith("seqrec benchmark ")
+
+
 def summary(path: Path) -> list[str]:
     """The first comment lines of a recipe, without their `#`; the first one is the command that runs it."""
     lines = []

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from seqrec_plugin.checkpoint import RunFolder
 
 
 @click.command()
@@ -50,10 +54,15 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
     if not as_json:
         click.echo(
             f"{info.model} on {info.dataset}: best epoch {info.epoch + 1}, {info.seconds:.0f} s "
-            f"on {info.threads} thread(s), in {output}",
+            f"on {info.threads} thread(s), in {output}" + (_cut(run) if info.cut else ""),
             err=True,
         )
     show_metrics(metrics, as_json)
+
+
+def _cut(run: RunFolder) -> str:
+    last = run.curve()[-1]
+    return f"; cut by time_limit at {last['elapsed_seconds']:.0f} s, epoch {last['epoch'] + 1}"
 
 
 def _show(resolved: object) -> None:

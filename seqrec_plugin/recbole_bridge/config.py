@@ -21,6 +21,8 @@ def recbole_config(resolved: Resolved, folder: Path) -> Any:
     """
     from recbole.config import Config
 
+    from seqrec_plugin.recbole_bridge import hooks
+
     class TypedConfig(Config):  # type: ignore[misc]
         def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
             return config_dict
@@ -33,6 +35,7 @@ def recbole_config(resolved: Resolved, folder: Path) -> Any:
     values |= {"checkpoint_dir": str(folder), "dataset_save_path": nowhere, "dataloaders_save_path": nowhere}
     config = TypedConfig(model=resolved.model, dataset=resolved.dataset, config_dict=values)
     config.__class__ = Config  # so that the checkpoint names RecBole's own class
+    hooks.offer_ours(resolved.model)
     return config
 
 

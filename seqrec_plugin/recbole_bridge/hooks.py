@@ -22,7 +22,7 @@ from seqrec_plugin import registry
 
 _MODELS = "recbole.model.sequential_recommender."
 
-#: RecBole model name -> whether the Config last made or loaded for it asks for `exact_time`.
+#: RecBole model name -> whether it gets our data set and trainer: its last Config or `seqrec` asks for them.
 _exact_time: dict[str, bool] = {}
 
 
@@ -42,6 +42,14 @@ def install() -> None:
 def note_config(config: Any) -> None:
     """Remember whether RecBole's own model of this Config is to run over exactly ordered rows."""
     _exact_time[config["model"]] = bool(config["exact_time"])
+
+
+def offer_ours(model: str) -> None:
+    """Let RecBole's own model of this name have our data set and trainer, until its next Config is made.
+
+    `seqrec` needs their ranks and row numbers without `exact_time` too; they read and order as RecBole then.
+    """
+    _exact_time[model] = True
 
 
 class _ModelFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

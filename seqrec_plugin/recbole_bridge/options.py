@@ -22,6 +22,9 @@ class TrainingOptions:
     window_stride: int = option(
         0, "Events between the starts of two training windows; 0 is MAX_ITEM_LIST_LENGTH.", low=0
     )
+    time_limit: float = option(
+        0.0, "Seconds of training and validation after which training ends, with the epoch it is in; 0: none.", low=0
+    )
     time_unit: str = option(
         "auto", "Unit of TIME_FIELD; auto finds it by the numbers' size.", choices=("auto", *atomic.UNITS)
     )

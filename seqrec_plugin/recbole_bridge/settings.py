@@ -27,7 +27,13 @@ from seqrec_plugin.recbole_bridge.options import (
 )
 
 #: What `seqrec` sets where the user says nothing.
-SEQREC_DEFAULTS: dict[str, Any] = {"exact_time": True, "valid_metric": "NDCG@10", "show_progress": False, "threads": 1}
+SEQREC_DEFAULTS: dict[str, Any] = {
+    "exact_time": True,
+    "valid_metric": "NDCG@10",
+    "show_progress": False,
+    "threads": 1,
+    "time_limit": 0.0,
+}
 
 #: Keys that `seqrec` sets itself, with the reason.
 _MANAGED = {
@@ -76,7 +82,7 @@ class Resolved:
         """A configuration file that gives the same run, each line with its value's source as a comment."""
         lines = [f"model: {self.model}", f"dataset: {self.dataset}"]
         for key, setting in self.settings.items():
-            text = yaml.safe_dump(setting.value, default_flow_style=True, width=10**6, allow_unicode=True)
+            text = yaml.dump(setting.value, Dumper=_Dumper, default_flow_style=True, width=10**6, allow_unicode=True)
             lines.append(f"{key}: {text.strip().removesuffix('...').strip()}  # {setting.source}")
         return "\n".join(lines) + "\n"
 
@@ -94,10 +100,26 @@ def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
         if not equals or not key:
             raise WrongUsage("bad_value", f"--set takes key=value, but got {override!r}.")
         given[key] = Setting(_parse(text, f"--set {key}"), "--set")
-    names = {}
+    if "models" in given:
+        hint = f"Run it with: seqrec benchmark {file}"
+        raise WrongUsage("bad_value", f"{file.name} is a benchmark of several models, not a recipe of one.", hint)
+    return resolve_given(given, file.name)
+
+
+def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
+    """What is given, `model` and `dataset` among it, into the effective configuration.
+
+    Args:
+        given: key → value and source; left as it is.
+        where: what holds it, for errors.
+
+    Raises:
+        WrongUsage: as `resolve`.
+    """
+    given, names = dict(given), {}
     for key in ("model", "dataset"):
         if key not in given:
-            raise WrongUsage("bad_value", f"{file.name} names no {key}.", f"Add a line such as `{key}: …`, or --set.")
+            raise WrongUsage("bad_value", f"{where} names no {key}.", f"Add a line such as `{key}: …`, or --set.")
         names[key] = given.pop(key).value
         if not isinstance(names[key], str):
             raise WrongUsage("bad_value", f"{key} is {names[key]!r}, but must be a name.")
@@ -206,7 +228,7 @@ def _check_sense(values: Mapping[str, Any], wanted_mode: str) -> None:
     for key in _AT_LEAST_ONE:
         if values[key] < 1:
             raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 1.")
-    for key in ("stopping_step", "weight_decay", "threads"):
+    for key in ("stopping_step", "weight_decay", "threads", "time_limit"):
         if values[key] < 0:
             raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 0.")
     if not values["learning_rate"] > 0:
@@ -286,10 +308,14 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads back."""
+
+
 # YAML 1.1 takes 1e-3 for a text.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+_NUMBER = ("tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(*_NUMBER)
+_Dumper.add_implicit_resolver(*_NUMBER)
 
 
 def _parse(text: str, where: str) -> Any:

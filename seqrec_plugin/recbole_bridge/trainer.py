@@ -6,6 +6,8 @@ import copy
 import os
 import pickle
 import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -48,6 +50,9 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         reporter: told of the progress; None for nobody.
         ranks: what the last `evaluate` found of each row: `row` (event number), `masked` and `unmasked` rank of its
             target; or `label` and `probability`, where the model gives these.
+        training_seconds, validation_seconds: what the last epoch's training and its validation took.
+        elapsed: seconds of training and validation so far, those before a `resume` included.
+        cut: whether `time_limit` has ended the training.
     """
 
     select_masked = False
@@ -60,6 +65,9 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         self._collected: list[tuple[npt.NDArray[Any], ...]] = []
         self._sequences: Sequences | None = None
         self._random: dict[str, Any] | None = None
+        self.time_limit = float(config["time_limit"] or 0)
+        self.training_seconds = self.validation_seconds = self.elapsed = 0.0
+        self.cut = False
 
     @property
     def ranking(self) -> bool:
@@ -102,7 +110,10 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         return interaction, scores, *rest
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
+        began = time.monotonic()
         score, result = super()._valid_epoch(valid_data, show_progress=show_progress)
+        self.validation_seconds = time.monotonic() - began
+        self.elapsed += self.validation_seconds
         if self.select_masked and self.ranking:
             score = float(metrics.per_row(self.config["valid_metric"], self.ranks["masked"]).mean())
         return score, result
@@ -161,22 +172,61 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         self.best_valid_score, self.best_valid_result = last["best_valid_score"], last["best_valid_result"]
         self.train_loss_dict = last["train_loss_dict"]
         self._random = last["random"]
+        self.elapsed = last.get("elapsed", 0.0)
 
-    def fit(self, train_data: Any, *args: Any, **kwargs: Any) -> Any:
-        """See RecBole."""
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> Any:
+        """See RecBole; besides, `time_limit` ends it after the validation before which the limit was passed.
+
+        An epoch is never cut short: half of one would have no validation score, and no place to resume at.
+        """
+
+        def validated(epoch: int, score: float) -> None:
+            """RecBole calls this after each validation, when the best epoch's checkpoint is written."""
+            ends_anyway = epoch + 1 >= self.epochs or self.cur_step > self.stopping_step
+            self.cut = bool(self.time_limit) and self.elapsed >= self.time_limit and not ends_anyway
+            if callback_fn is not None:
+                callback_fn(epoch, score)
+            if self.cut:
+                raise _TimeIsUp
+
         if self._random is not None:
             _set_random(self._random, train_data.generator)
-        return super().fit(train_data, *args, **kwargs)
+        try:
+            return super().fit(train_data, valid_data, verbose, saved, show_progress, validated)
+        except _TimeIsUp:
+            self.logger.info(f"time_limit: training ends after {self.elapsed:.1f} s")
+            return self.best_valid_score, self.best_valid_result
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
         self._save_last(train_data, epoch_idx)
-        if self.reporter is None:
-            return self._learn(train_data, epoch_idx, *args, **kwargs)
-        self.reporter.epoch_begins(epoch_idx, self._batches_of(train_data))
-        return self._learn(_Watched(train_data, self.reporter), epoch_idx, *args, **kwargs)
+        watched = train_data
+        if self.reporter is not None:
+            self.reporter.epoch_begins(epoch_idx, self._batches_of(train_data))
+            watched = _Watched(train_data, self.reporter)
+        began = time.monotonic()
+        loss = self._learn(watched, epoch_idx, *args, **kwargs)
+        self.training_seconds = time.monotonic() - began
+        self.elapsed += self.training_seconds
+        return loss
 
     def _learn(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
         return super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
+
+    def _check_nan(self, loss: Any) -> None:
+        if not torch.isfinite(loss):
+            raise Failed(
+                "training_failed",
+                f"The training loss became {loss.item()}.",
+                "Lower learning_rate, or set clip_grad_norm: {max_norm: 1.0}.",
+            )
 
     def _batches_of(self, train_data: Any) -> int:
         return len(train_data)
@@ -197,6 +247,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
                 "best_valid_result": None if result is None else {k: float(v) for k, v in result.items()},
                 "train_loss_dict": {k: float(v) for k, v in self.train_loss_dict.items()},
                 "random": _get_random(train_data.generator),
+                "elapsed": self.elapsed,
             },
         )
 
@@ -267,13 +318,9 @@ class SequenceTrainer(BaselineTrainer):
                 self.reporter.batch_ends()
         return total / max(1, count)
 
-    def _check_nan(self, loss: Any) -> None:
-        if not torch.isfinite(loss):
-            raise Failed(
-                "training_failed",
-                f"The training loss became {loss.item()}.",
-                "Lower learning_rate, or set clip_grad_norm: {max_norm: 1.0}.",
-            )
+
+class _TimeIsUp(Exception):
+    """RecBole's loop over the epochs has no other way out."""
 
 
 class _Watched:

@@ -34,6 +34,10 @@ def folder(tmp_path_factory):
     (path / "ranker_ml100k").write_text(
         "model: LSTMRanker\ndataset: films\ndata_path: data\nepochs: 1\nhidden_size: 8\nembedding_size: 8\n"
     )
+    (path / "benchmark_ml100k").write_text(
+        "dataset: films\ndata_path: data\nepochs: 1\nembedding_size: 8\nhidden_size: 8\nseeds: [1]\n"
+        "models:\n- {model: LSTM4Rec, num_layers: 1}\n- model: popularity\n"
+    )
     return path
 
 

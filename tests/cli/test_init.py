@@ -7,6 +7,7 @@ from click.testing import CliRunner, Result
 
 from seqrec_plugin.cli import main, shipped
 from seqrec_plugin.errors import WrongUsage
+from seqrec_plugin.recbole_bridge.settings import read_yaml
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,8 @@ def test_list() -> None:
 
 def test_every_recipe_begins_with_its_command() -> None:
     for name, path in shipped.shipped().items():
-        assert shipped.summary(path)[0].startswith("seqrec train "), name
+        command = "benchmark" if "models" in read_yaml(path) else "train"
+        assert shipped.summary(path)[0].startswith(f"seqrec {command} {name}"), name
 
 
 def test_copies_and_never_overwrites() -> None:
