@@ -22,6 +22,8 @@ GROUP = "seqrec_plugin.models"
 _OURS = "seqrec-plugin"
 _BUILT_IN = {
     "GRU4RecTied": "seqrec_plugin.models.gru4rectied:GRU4RecTied",
+    "GatedLRU4Rec": "seqrec_plugin.models.gatedlru4rec:GatedLRU4Rec",
+    "LRU4Rec": "seqrec_plugin.models.lru4rec:LRU4Rec",
     "LSTM4Rec": "seqrec_plugin.models.lstm4rec:LSTM4Rec",
     "RNN4Rec": "seqrec_plugin.models.rnn4rec:RNN4Rec",
 }

@@ -2,17 +2,21 @@
 
 from seqrec_plugin.layers.base import Emitter, Layer, Names, Stack, State
 from seqrec_plugin.layers.item_table import ItemTable
+from seqrec_plugin.layers.linear_recurrence import linear_recurrence
+from seqrec_plugin.layers.lru import LRU, GatedLRU
 from seqrec_plugin.layers.pointwise import Dropout, FeedForward, Gelu, LayerNorm, Linear
 from seqrec_plugin.layers.recurrent import GRU, LSTM, Elman
 from seqrec_plugin.layers.residual import Residual
 
 __all__ = [
     "GRU",
+    "LRU",
     "LSTM",
     "Dropout",
     "Elman",
     "Emitter",
     "FeedForward",
+    "GatedLRU",
     "Gelu",
     "ItemTable",
     "Layer",
@@ -22,4 +26,5 @@ __all__ = [
     "Residual",
     "Stack",
     "State",
+    "linear_recurrence",
 ]
