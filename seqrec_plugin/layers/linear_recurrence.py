@@ -51,13 +51,10 @@ class _LinearRecurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
         decay, state, h = ctx.saved_tensors
-        length = h.shape[1]
-        # Backwards in time, the first step has no decay, the second has that of the last, and so on.
-        order = -torch.arange(length, device=h.device) % length
-        later = decay if decay.shape[1] == 1 else decay.index_select(1, order)
-        gradient = upstream[0].flip(1).resolve_conj()
-        _accumulate(later.conj().resolve_conj(), gradient)
-        gradient = gradient.flip(1)
+        # Backwards, a step is joined to the one after it by that one's decay.
+        later = decay if decay.shape[1] == 1 else decay.roll(-1, 1)
+        gradient = upstream[0].resolve_conj().clone(memory_format=torch.contiguous_format)
+        _accumulate(later.conj().resolve_conj(), gradient, backwards=True)
         grad_decay = grad_state = None
         if ctx.needs_input_grad[0]:
             grad_decay = torch.empty_like(h)
@@ -69,35 +66,45 @@ class _LinearRecurrence(torch.autograd.Function):
         return grad_decay, gradient, grad_state
 
 
-def _accumulate(decay: Tensor, h: Tensor) -> None:
-    """In place: h_t += decay_t∘h_{t−1}, from the second step on."""
+def _accumulate(decay: Tensor, h: Tensor, backwards: bool = False) -> None:
+    """In place: h_t += decay_t∘h_{t−1} from the second step on, or backwards h_t += decay_t∘h_{t+1}."""
     length, half = h.shape[1], 1
     constant = decay.shape[1] == 1
-    # How much of what entered a half is left after each of its steps: the same for all halves, or one for each step.
+    # How much of what enters a half is left after each of its steps: the same for all halves, or one for each step.
     left = decay[0] if constant else decay.clone(memory_format=torch.contiguous_format)
     while half < length:
         if constant:
-            for before, after in _halves(h, half):
-                after.addcmul_(left[: after.shape[-2]], before)
-            left = torch.cat([left, left * left[-1]])
+            for before, after in _halves(h, half, backwards):
+                n = after.shape[-2]
+                after.addcmul_(left[-n:] if backwards else left[:n], before)
+            left = torch.cat([left * left[0], left] if backwards else [left, left * left[-1]])
         else:
-            for (before, after), (left_before, left_after) in zip(_halves(h, half), _halves(left, half), strict=True):
+            pairs = zip(_halves(h, half, backwards), _halves(left, half, backwards), strict=True)
+            for (before, after), (left_before, left_after) in pairs:
                 after.addcmul_(left_after, before)
                 if 2 * half < length:
                     left_after.mul_(left_before)
         half *= 2
 
 
-def _halves(x: Tensor, half: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Views of blocks of two halves: the last step of each left half, and the right half.
+def _halves(x: Tensor, half: int, backwards: bool) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views of blocks of two halves: the step of the earlier half that is next to the later one, and the later half.
 
-    [batch, blocks, 1, width] and [batch, blocks, half, width]; then, without the axis of the blocks, those of the block
-    at the end that is not whole.
+    [batch, blocks, 1, width] and [batch, blocks, half, width]; then, without the axis of the blocks, those of the last
+    block, which may not be whole. Backwards, the last is first.
     """
     length = x.shape[1]
-    whole = length - length % (2 * half)
-    if whole:
-        blocks = x[:, :whole].unflatten(1, (-1, 2 * half))
-        yield blocks[:, :, half - 1 : half], blocks[:, :, half:]
-    if length - whole > half:
-        yield x[:, whole + half - 1 : whole + half], x[:, whole + half :]
+    rest = length % (2 * half)
+    whole = length - rest
+    if backwards:
+        if whole:
+            blocks = x[:, rest:].unflatten(1, (-1, 2 * half))
+            yield blocks[:, :, half : half + 1], blocks[:, :, :half]
+        if rest > half:
+            yield x[:, rest - half : rest - half + 1], x[:, : rest - half]
+    else:
+        if whole:
+            blocks = x[:, :whole].unflatten(1, (-1, 2 * half))
+            yield blocks[:, :, half - 1 : half], blocks[:, :, half:]
+        if rest > half:
+            yield x[:, whole + half - 1 : whole + half], x[:, whole + half :]

@@ -131,8 +131,7 @@ class GatedLRU(Layer):
         u, r, i, v = self.input.linear(x).chunk(4, dim=-1)
         rho = self._sharpened() * torch.sigmoid(r) + self.LEAST_DECAY
         decay = torch.exp(-rho)
-        # 1 − a² = tanh(ρ)·(1 + a²), which keeps its digits near a = 1.
-        scale = torch.sqrt(torch.tanh(rho) * (1 + decay * decay))
+        scale = torch.sqrt(-torch.expm1(-2 * rho))
         h = linear_recurrence(decay, scale * torch.sigmoid(i) * (u * keep), state[0])
         y, _ = self.output(h * self.gelu(v, keep, ())[0], keep, ())
         return y, (h[:, -1],)
@@ -145,6 +144,7 @@ class GatedLRU(Layer):
         rho = graph.op("Mul", graph.op("Sigmoid", r), graph.constant(array(self._sharpened())))
         rho = graph.op("Add", rho, graph.constant(np.float32(self.LEAST_DECAY)))
         decay = graph.op("Exp", graph.op("Neg", rho))
+        # ONNX has no expm1, but 1 − a² = tanh(ρ)·(1 + a²) keeps its digits near a = 1 as well.
         both = graph.op("Add", graph.op("Mul", decay, decay), graph.constant(np.float32(1)))
         scale = graph.op("Sqrt", graph.op("Mul", graph.op("Tanh", rho), both))
         gated = graph.op("Mul", graph.op("Mul", scale, graph.op("Sigmoid", i)), graph.op("Mul", u, keep))

@@ -229,9 +229,11 @@ class SequenceTrainer(BaselineTrainer):
         for chosen in batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed)):
             item_seq, targets = (torch.from_numpy(a).to(self.device) for a in fill(cut[chosen], items, is_target))
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self.model.network.loss(item_seq, targets)
-            self._check_nan(loss)
-            loss.backward()
+            # RecBole's SINE turns this on for the whole process when it is imported: each gradient is searched for NaN.
+            with torch.autograd.set_detect_anomaly(False):
+                loss = self.model.network.loss(item_seq, targets)
+                self._check_nan(loss)
+                loss.backward()
             if self.clip_grad_norm:
                 clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
             self.optimizer.step()
