@@ -23,6 +23,8 @@ _OURS = "seqrec-plugin"
 _BUILT_IN = {
     "BehaviorLSTM4Rec": "seqrec_plugin.models.behaviorlstm4rec:BehaviorLSTM4Rec",
     "GRU4RecTied": "seqrec_plugin.models.gru4rectied:GRU4RecTied",
+    "GatedLRU4Rec": "seqrec_plugin.models.gatedlru4rec:GatedLRU4Rec",
+    "LRU4Rec": "seqrec_plugin.models.lru4rec:LRU4Rec",
     "LSTM4Rec": "seqrec_plugin.models.lstm4rec:LSTM4Rec",
     "LSTMRanker": "seqrec_plugin.models.lstmranker:LSTMRanker",
     "RNN4Rec": "seqrec_plugin.models.rnn4rec:RNN4Rec",

@@ -3,21 +3,25 @@
 import dataclasses
 
 import pytest
+import torch
 
 from seqrec_plugin import registry
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.models import options
-from seqrec_plugin.models.lstm4rec import LSTM4Rec, LSTM4RecConfig
+from seqrec_plugin.models.lru4rec import LRU4Rec, LRU4RecConfig
+from seqrec_plugin.models.lstm4rec import LSTM4RecConfig
 from seqrec_plugin.testing import ModelContract
 
 
 def _variants(name: str) -> list[dict]:
-    """Small ones: as by default, and with each switch the other way."""
+    """Small ones: as by default, with a state wider than the item vectors, and with each switch the other way."""
     fields = dataclasses.fields(registry.load(name).Config)
     sizes = {"embedding_size": 8, "hidden_size": 8}
     small = {f.name: sizes[f.name] for f in fields if f.name in sizes}
     others = [(f.name, not f.default) for f in fields if isinstance(f.default, bool)]
     others += [(f.name, choice) for f in fields for choice in f.metadata["choices"] if choice != f.default]
+    if "hidden_size" in small:
+        others.append(("hidden_size", 13))
     return [small, *({**small, name: value} for name, value in others)]
 
 
@@ -36,11 +40,35 @@ class TestModel(ModelContract):
         return model(options.build(model.Config, values), 30, behaviors=["view", "cart", "buy"], features=["price"])
 
 
-class TestWideState(ModelContract):
-    """A state of another width than the item vectors, by a projection."""
+@pytest.mark.parametrize("name", ["LSTM4Rec", "GRU4RecTied"])
+@pytest.mark.parametrize("hidden", [8, 13])
+def test_weights_keep_the_names_that_runs_already_have(name, hidden):
+    """A run folder finds its weights by name."""
+    model = registry.load(name)
+    built = model(
+        options.build(model.Config, {"embedding_size": 8, "hidden_size": hidden, "num_layers": 1}), n_items=30
+    )
+    inner = "encoder.layers.2.inner.layers.0"
+    recurrence = {f"{inner}.cell.weight_ih_l0", f"{inner}.cell.weight_hh_l0"}
+    if hidden != 8:
+        within = f"{inner}.layers"
+        recurrence = {f"{within}.0.cell.weight_ih_l0", f"{within}.0.cell.weight_hh_l0", f"{within}.1.linear.weight"}
+    found = {key for key in built.state_dict() if key.startswith("encoder.layers.2.inner")}
+    assert found == recurrence
+    forward = "encoder.layers.3.inner.layers.0.parts.0.linear.weight"
+    assert {"item_table.weight", "item_table.bias", "encoder.layers.0.norm.weight", forward} <= set(built.state_dict())
 
-    def build(self):
-        return LSTM4Rec(LSTM4RecConfig(embedding_size=8, hidden_size=13, num_layers=3), n_items=30)
+
+def test_lru_starts_with_decays_between_its_radii():
+    model = LRU4Rec(LRU4RecConfig(r_min=0.9, r_max=0.95, num_layers=1), n_items=30)
+    (nu,) = (value for name, value in model.named_parameters() if name.endswith(".nu"))
+    decay = torch.exp(-nu.exp())
+    assert ((decay > 0.899) & (decay < 0.951)).all() and decay.max() > 0.93 and decay.min() < 0.92
+
+
+def test_lru_refuses_a_ring_turned_inside_out():
+    with pytest.raises(WrongUsage, match="at most r_max"):
+        options.build(LRU4RecConfig, {"r_min": 0.95, "r_max": 0.9})
 
 
 def test_a_wrong_option_names_the_nearest():

@@ -5,6 +5,8 @@ from seqrec_plugin.layers.base import Emitter, Layer, Names, Stack, State
 from seqrec_plugin.layers.embedding import Embedding
 from seqrec_plugin.layers.gaps import GapEmbedding
 from seqrec_plugin.layers.item_table import ItemTable
+from seqrec_plugin.layers.linear_recurrence import linear_recurrence
+from seqrec_plugin.layers.lru import LRU, GatedLRU
 from seqrec_plugin.layers.lstm_cells import DecayLSTM, ReluLSTM, TimeLSTM
 from seqrec_plugin.layers.numbers import Numbers
 from seqrec_plugin.layers.pointwise import Dropout, FeedForward, Gelu, LayerNorm, Linear
@@ -13,6 +15,7 @@ from seqrec_plugin.layers.residual import Residual
 
 __all__ = [
     "GRU",
+    "LRU",
     "LSTM",
     "Aside",
     "DecayLSTM",
@@ -22,6 +25,7 @@ __all__ = [
     "Emitter",
     "FeedForward",
     "GapEmbedding",
+    "GatedLRU",
     "Gelu",
     "ItemTable",
     "Layer",
@@ -34,4 +38,5 @@ __all__ = [
     "Stack",
     "State",
     "TimeLSTM",
+    "linear_recurrence",
 ]

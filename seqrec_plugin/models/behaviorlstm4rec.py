@@ -12,7 +12,7 @@ from torch import Tensor
 from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR
 from seqrec_plugin.layers import LSTM, Embedding, Emitter, Layer
 from seqrec_plugin.models.base import Columns, SequenceModel
-from seqrec_plugin.models.blocks import BlocksConfig, blocks
+from seqrec_plugin.models.blocks import BlocksConfig, blocks, projected
 from seqrec_plugin.models.options import option
 
 
@@ -57,7 +57,7 @@ class BehaviorLSTM4Rec(SequenceModel):
 
     def build_encoder(self, config: BehaviorLSTM4RecConfig) -> Layer:
         """See `SequenceModel.build_encoder`."""
-        return blocks(config, LSTM)
+        return blocks(config, projected(LSTM))
 
     def embed(self, x: Tensor, keep: Tensor, columns: Columns) -> Tensor:
         """See `SequenceModel.embed`."""

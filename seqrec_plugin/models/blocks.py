@@ -23,7 +23,23 @@ class BlocksConfig:
     feed_forward_size: int = option(256, "Inner width of the feed-forward part.", low=1, high=16384)
 
 
-def blocks(config: BlocksConfig, recurrence: Callable[[int, int], Layer], column: bool = False) -> Layer:
+Recurrence = Callable[[int, int], Layer]
+
+
+def projected(recurrence: Recurrence) -> Recurrence:
+    """For a recurrence whose output is its state: a linear map to the width of the block, where the two differ.
+
+    It has no bias, so that a skipped recurrence still adds nothing.
+    """
+
+    def made(width: int, hidden: int) -> Layer:
+        inner = recurrence(width, hidden)
+        return inner if hidden == width else Stack([inner, Linear(hidden, width, bias=False)])
+
+    return made
+
+
+def blocks(config: BlocksConfig, recurrence: Recurrence, column: bool = False) -> Layer:
     """Normalised and dropped-out input, then blocks.
 
     A block is recurrence → dropout → residual and layer norm → feed-forward → residual and layer norm: the
@@ -31,7 +47,7 @@ def blocks(config: BlocksConfig, recurrence: Callable[[int, int], Layer], column
 
     Args:
         config: sizes and switches.
-        recurrence: makes a layer from its input width and state width.
+        recurrence: makes a layer from the width of its input and output, and the width of its state.
         column: whether the input has one column more, which only the recurrences read, each as it is.
     """
     width, drop = config.embedding_size, config.dropout_prob
@@ -42,11 +58,7 @@ def blocks(config: BlocksConfig, recurrence: Callable[[int, int], Layer], column
     layers: list[tuple[Layer, bool]] = [(LayerNorm(width), False)] if config.normalize else []
     layers.append((Dropout(drop), False))
     for _ in range(config.num_layers):
-        inner = recurrence(width, config.hidden_size)
-        if config.hidden_size != width:
-            # Without a bias, so that a skipped recurrence still adds nothing.
-            inner = Stack([inner, Linear(config.hidden_size, width, bias=False)])
-        layers.append((wrapped(inner, reads=True), True))
+        layers.append((wrapped(recurrence(width, config.hidden_size), reads=True), True))
         if config.feed_forward:
             layers.append((wrapped(FeedForward(width, config.feed_forward_size, drop)), False))
     if not column:

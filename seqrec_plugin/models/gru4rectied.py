@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seqrec_plugin.layers import GRU, Layer
 from seqrec_plugin.models.base import SequenceModel
-from seqrec_plugin.models.blocks import BlocksConfig, blocks
+from seqrec_plugin.models.blocks import BlocksConfig, blocks, projected
 
 
 class GRU4RecTiedConfig(BlocksConfig):
@@ -25,4 +25,4 @@ class GRU4RecTied(SequenceModel):
 
     def build_encoder(self, config: GRU4RecTiedConfig) -> Layer:
         """See `SequenceModel.build_encoder`."""
-        return blocks(config, GRU)
+        return blocks(config, projected(GRU))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seqrec_plugin.layers import LSTM, Layer
 from seqrec_plugin.models.base import SequenceModel
-from seqrec_plugin.models.blocks import BlocksConfig, blocks
+from seqrec_plugin.models.blocks import BlocksConfig, blocks, projected
 
 
 class LSTM4RecConfig(BlocksConfig):
@@ -24,4 +24,4 @@ class LSTM4Rec(SequenceModel):
 
     def build_encoder(self, config: LSTM4RecConfig) -> Layer:
         """See `SequenceModel.build_encoder`."""
-        return blocks(config, LSTM)
+        return blocks(config, projected(LSTM))

@@ -12,7 +12,7 @@ from torch import Tensor
 from seqrec_plugin.columns import NEXT_TIME_GAP, TIME_GAP
 from seqrec_plugin.layers import LSTM, DecayLSTM, Emitter, GapEmbedding, Layer, TimeLSTM
 from seqrec_plugin.models.base import Columns, SequenceModel
-from seqrec_plugin.models.blocks import BlocksConfig, blocks
+from seqrec_plugin.models.blocks import BlocksConfig, blocks, projected
 from seqrec_plugin.models.options import option
 
 _CELLS = {"lstm": LSTM, "time_lstm": TimeLSTM, "t_lstm": DecayLSTM}
@@ -61,7 +61,7 @@ class TimeLSTM4Rec(SequenceModel):
 
     def build_encoder(self, config: TimeLSTM4RecConfig) -> Layer:
         """See `SequenceModel.build_encoder`."""
-        return blocks(config, _CELLS[config.cell], column=config.cell != "lstm")
+        return blocks(config, projected(_CELLS[config.cell]), column=config.cell != "lstm")
 
     def embed(self, x: Tensor, keep: Tensor, columns: Columns) -> Tensor:
         """See `SequenceModel.embed`."""

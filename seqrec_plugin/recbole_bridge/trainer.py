@@ -306,9 +306,11 @@ class SequenceTrainer(BaselineTrainer):
                 torch.from_numpy(a).to(self.device) for a in (filled.item_seq, filled.targets, *found.values())
             )
             self.optimizer.zero_grad(set_to_none=True)
-            loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)))
-            self._check_nan(loss)
-            loss.backward()
+            # RecBole's SINE turns this on for the whole process when it is imported: each gradient is searched for NaN.
+            with torch.autograd.set_detect_anomaly(False):
+                loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)))
+                self._check_nan(loss)
+                loss.backward()
             if self.clip_grad_norm:
                 clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
             self.optimizer.step()

@@ -1,10 +1,14 @@
-"""What our trainer refuses."""
+"""What our trainer refuses, and what it does not pay for."""
 
 import pytest
+import torch
 from recbole.config import Config
 
+from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import WrongUsage
+from seqrec_plugin.recbole_bridge.settings import resolve
 from seqrec_plugin.recbole_bridge.trainer import SequenceTrainer
+from seqrec_plugin.training import build
 
 
 def test_several_processes_are_refused_and_not_each_trained_alone():
@@ -12,3 +16,16 @@ def test_several_processes_are_refused_and_not_each_trained_alone():
     config["single_spec"] = False
     with pytest.raises(WrongUsage, match="several processes"):
         SequenceTrainer(config, None)
+
+
+def test_gradients_are_not_searched_for_nan(recipe, tmp_path, monkeypatch):
+    """RecBole's SINE turns that on for the whole process, and it costs time at every node of the backward pass."""
+    trainer, _, parts = build(resolve(recipe), RunFolder.create(tmp_path / "run"))
+    loss, seen = trainer.model.network.loss, []
+    monkeypatch.setattr(
+        trainer.model.network, "loss", lambda *batch: (seen.append(torch.is_anomaly_enabled()), loss(*batch))[1]
+    )
+    with torch.autograd.set_detect_anomaly(True):
+        trainer._train_epoch(parts[0], 0)
+        assert torch.is_anomaly_enabled()
+    assert seen and not any(seen)
