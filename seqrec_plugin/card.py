@@ -13,7 +13,7 @@ It holds nothing about any user.
 | | |
 | --- | --- |
 | catalogue | {n_items} items |
-| history | the newest {max_history} events are read; a state can be carried instead |
+| history | the newest {max_history} events are read{carried} |
 | one answer | at most {top_k} items; a user's own items are {seen} by default |
 | trained | epoch {epoch}, seed {seed} |
 | agreement with torch | {absolute:.1e} at most, over {histories} histories |
@@ -29,17 +29,14 @@ It holds nothing about any user.
     for item in answer.items:
         print(item.item, item.score, item.title)
 
-    session = recommender.session()          # one event at a time, at a cost that does not grow
-    answer = session.push([{first}])
-
-## From the command line
+{session}## From the command line
 
     seqrec recommend . --history {joined} -k 5
 
 ## From any language with onnxruntime
 
-`model.onnx` takes `item_seq` int64 [batch, length], `exclude` int64 [batch, any] and {states} state tensors
-(zeros at the start), and gives `items` and `scores` [batch, {top_k}], `user_embedding` and the next state.
+`model.onnx` takes `item_seq` int64 [batch, length], `exclude` int64 [batch, any]{states_in}, and
+gives `items` and `scores` [batch, {top_k}]{states_out}.
 `items.json` maps positions to item ids. With Python's own onnxruntime, for one user:
 
     import json, numpy, onnxruntime
@@ -57,11 +54,17 @@ It holds nothing about any user.
 """
 
 
+_SESSION = """    session = recommender.session()          # one event at a time, at a cost that does not grow
+    answer = session.push([{first}])
+
+"""
+
+
 def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
     """The card of a bundle."""
     example = list(vocabulary.tokens[:3])
     measured = manifest.provenance.metrics.get("test")
-    metrics = ""
+    metrics, states = "", len(manifest.state)
     if measured:
         rows = "".join(f"| {name} | {value:.4f} |\n" for name, value in measured["masked"].items())
         metrics = (
@@ -79,8 +82,10 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
         absolute=manifest.parity.max_absolute,
         histories=manifest.parity.histories,
         metrics=metrics,
-        states=len(manifest.state),
+        carried="; a state can be carried instead" if states else "; no state is carried",
+        session=_SESSION.format(first=repr(example[0])) if states else "",
+        states_in=f" and {states} state tensors (zeros at the start)" if states else "",
+        states_out=", `user_embedding` and the next state" if states else " and `user_embedding`",
         history=example,
-        first=repr(example[0]),
         joined=",".join(example),
     )

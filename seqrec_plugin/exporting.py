@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from seqrec_plugin import bundle, card, golden, ranking, verifying
+from seqrec_plugin import bundle, card, golden, ranking, tracing, verifying
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import Failed, WrongUsage
 from seqrec_plugin.evaluating import load_model, set_threads
@@ -123,7 +123,7 @@ def write_bundle(
 
     with bundle.writing(output, force) as folder:
         manifest, content = _draft(model, top_k, max_history, exclude_seen, provenance)
-        report(Check("graph valid", f"opset {OPSET}, {len(content) / 1e6:.2f} MB, onnx checker and shape inference"))
+        report(_graph_check(manifest, len(content), model.state_sizes))
         contents = {MODEL_FILE: content, ITEMS_FILE: vocabulary.encode(), GOLDEN_FILE: b"{}", CARD_FILE: b""}
         bundle.fill(folder, manifest, contents)
         recommender = Recommender.load(folder)
@@ -142,8 +142,9 @@ def write_bundle(
 
 def model_bytes(model: SequenceModel, top_k: int) -> tuple[bytes, list[Tensor], list[Tensor], list[StateTensor]]:
     """The graph's file, and what its inputs, outputs and states are: `export/SPEC.md`, clause 4."""
-    graph = Graph()
-    state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(model.state_sizes)]
+    graph, traced = Graph(), None if model.emits else tracing.trace(model)
+    sizes = traced.state_sizes if traced else model.state_sizes
+    state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(sizes)]
     inputs = [
         Tensor("item_seq", "int64", ("batch", "length")),
         Tensor("exclude", "int64", ("batch", "excluded")),
@@ -156,7 +157,10 @@ def model_bytes(model: SequenceModel, top_k: int) -> tuple[bytes, list[Tensor], 
         *(Tensor(s.output, "float32", ("batch", s.size)) for s in state),
     ]
     item_seq, exclude, *states = (graph.input(t.name, t.dtype, t.shape) for t in inputs)
-    vector, scores, after = model.emit(graph, item_seq, tuple(states))
+    if traced:
+        vector, scores, after = traced.emit(model, graph, item_seq, tuple(states))
+    else:
+        vector, scores, after = model.emit(graph, item_seq, tuple(states))
 
     never = graph.constant(np.float32(-np.inf))
     scores = graph.op("ScatterElements", scores, exclude, graph.op("Expand", never, graph.op("Shape", exclude)), axis=1)
@@ -189,10 +193,19 @@ def _draft(
         opset=OPSET,
         ir_version=IR_VERSION,
         files={},
-        provenance=provenance,
+        provenance=msgspec.structs.replace(provenance, exporter="layers" if model.emits else "torch"),
         parity=Parity(0, 0.0, 0.0, TOLERANCE),
     )
     return manifest, content
+
+
+def _graph_check(manifest: Manifest, size: int, sizes: tuple[int, ...]) -> Check:
+    detail = f"opset {OPSET}, {size / 1e6:.2f} MB, onnx checker and shape inference"
+    if manifest.provenance.exporter == "torch":
+        detail = f"by torch's exporter, {detail}"
+        if not manifest.state:
+            detail += "; its state cannot be carried" if sizes else "; the model has no state to carry"
+    return Check("graph valid", detail)
 
 
 def _random_histories(vocabulary: Vocabulary, max_history: int, seed: int) -> list[list[int]]:
@@ -234,7 +247,7 @@ def _check_parity(
                 scores = model.item_table.scores(vectors[:, -1]).numpy()
             found = recommender.run(item_seq, nothing.reshape(len(item_seq), 0))
             difference.add("user embedding", found.user_embedding, vectors[:, -1].numpy())
-            for ours, torchs in zip(found.state, state, strict=True):
+            for ours, torchs in zip(found.state, state[: len(found.state)], strict=True):
                 difference.add("state", ours, torchs.numpy())
             difference.add("scores", found.scores, np.take_along_axis(scores, found.items, axis=1))
             _check_order(found.items, scores)

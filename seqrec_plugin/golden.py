@@ -148,7 +148,7 @@ class _Maker:
         with torch.no_grad():
             vectors, after = self.model(torch.tensor([list(indices) or [0]]), state)
             scores = self.model.item_table.scores(vectors[:, -1])
-        return vectors[0, -1], scores.numpy(), after
+        return vectors[0, -1], scores.numpy(), after[: len(self.manifest.state)]
 
     def _items(self, scores: ranking.Scores, excluded: Sequence[int], k: int) -> tuple[Item, ...]:
         left = ranking.exclude(scores, np.array([excluded], dtype=np.int64).reshape(1, -1))

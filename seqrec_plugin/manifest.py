@@ -40,7 +40,10 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the weights come from. No word about any user."""
+    """Where the weights come from, and who wrote the graph. No word about any user.
+
+    `exporter` is `layers`, or `torch` for a model whose layers cannot write themselves.
+    """
 
     model: str
     config: dict[str, Any]
@@ -50,6 +53,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     versions: dict[str, str]
     metrics: dict[str, Any]
+    exporter: Literal["layers", "torch"] = "layers"
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

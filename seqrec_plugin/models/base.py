@@ -51,12 +51,19 @@ class SequenceModel(nn.Module):
         Returns:
             float [batch, length, embedding_size], one vector after each position, and the state to carry on.
         """
+        y, state = self.encoder(*self._begin(item_seq, state))
+        return y, state
+
+    def last(self, item_seq: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """As `forward`, but the vector after the last position only: float [batch, embedding_size]."""
+        y, state = self.encoder.forward_last(*self._begin(item_seq, state))
+        return y[:, -1], state
+
+    def _begin(self, item_seq: Tensor, state: State | None) -> tuple[Tensor, Tensor, State]:
+        """What the encoder takes."""
         x = self.item_table(item_seq)
         keep = (item_seq != 0).unsqueeze(-1).to(x.dtype)
-        if state is None:
-            state = self.encoder.zero_state(len(item_seq), x)
-        y, state = self.encoder(x, keep, state)
-        return y, state
+        return x, keep, self.encoder.zero_state(item_seq.shape[0], x) if state is None else state
 
     def loss(self, item_seq: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy of the next item over all positions that have a target.
@@ -76,7 +83,12 @@ class SequenceModel(nn.Module):
     @torch.no_grad()
     def score(self, item_seq: Tensor) -> Tensor:
         """int64 [batch, length] → float [batch, n_items]: the next item's scores, −inf for padding."""
-        return self.item_table.scores(self(item_seq)[0][:, -1])
+        return self.item_table.scores(self.last(item_seq)[0])
+
+    @property
+    def emits(self) -> bool:
+        """Whether the model writes itself as ONNX nodes; else torch's exporter does (`seqrec_plugin.tracing`)."""
+        return type(self).emit is not SequenceModel.emit or self.encoder.emits
 
     def emit(self, graph: Emitter, item_seq: str, state: Names) -> tuple[str, str, Names]:
         """Write the model as ONNX nodes.

@@ -15,6 +15,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from seqrec_plugin import tracing
 from seqrec_plugin.graph import Graph
 from seqrec_plugin.layers import Layer, State
 from seqrec_plugin.models.base import SequenceModel
@@ -146,8 +147,13 @@ class ModelContract:
         return torch.randint(1, model.n_items, (batch, length), generator=torch.Generator().manual_seed(3))
 
     def test_whole_equals_resumed_at_each_cut(self) -> None:
-        """A history in pieces, with the state carried, gives what the whole gives."""
+        """A history in pieces, with the state carried, gives what the whole gives.
+
+        A model that declares no state (`state_sizes` is empty) has nothing to resume from.
+        """
         model = self._model()
+        if not model.state_sizes:
+            return
         item_seq = self._histories(model, 3, 8)
         whole, end = model(item_seq)
         for cut in range(1, 8):
@@ -156,6 +162,17 @@ class ModelContract:
             _close(rest[:, -1], whole[:, -1], f"vector, cut at {cut}")
             for found, expected in zip(state, end, strict=True):
                 _close(found, expected, f"state, cut at {cut}")
+
+    def test_the_last_vector_by_itself_is_that_of_the_whole(self) -> None:
+        """A layer may compute the last position alone, which is all that serving needs."""
+        model = self._model()
+        item_seq = self._histories(model, 3, 6)
+        item_seq[0, :4] = 0
+        whole, end = model(item_seq)
+        vector, state = model.last(item_seq)
+        _close(vector, whole[:, -1], "vector")
+        for found, expected in zip(state, end, strict=True):
+            _close(found, expected, "state")
 
     def test_a_batch_of_mixed_lengths_equals_each_alone(self) -> None:
         """Left padding changes neither a row's vectors nor its state."""
@@ -202,25 +219,35 @@ class ModelContract:
             assert float(weight.grad.abs().max()) > 0, f"{name} has a gradient of zero"
 
     def test_emitted_graph_equals_torch(self) -> None:
-        """In onnxruntime: scores, embedding and state, for several shapes, empty, padded and carried."""
+        """In onnxruntime: scores, embedding and state, for several shapes, empty, padded and carried.
+
+        Where the model does not emit (`SequenceModel.emits`), the graph is the one that torch's exporter writes, with
+        the state that it can carry.
+        """
         model = self._model()
+        traced = None if model.emits else tracing.trace(model)
+        sizes = traced.state_sizes if traced else model.state_sizes
         graph = Graph()
         item_seq_name = graph.input("item_seq", "int64", ["batch", "length"])
-        names = tuple(graph.input(f"state_{i}", "float32", ["batch", s]) for i, s in enumerate(model.state_sizes))
-        vector, scores, after = model.emit(graph, item_seq_name, names)
+        names = tuple(graph.input(f"state_{i}", "float32", ["batch", s]) for i, s in enumerate(sizes))
+        if traced:
+            vector, scores, after = traced.emit(model, graph, item_seq_name, names)
+        else:
+            vector, scores, after = model.emit(graph, item_seq_name, names)
         graph.output("vector", vector, "float32", ["batch", model.config.embedding_size])
         graph.output("scores", scores, "float32", ["batch", model.n_items])
-        for i, (name, size) in enumerate(zip(after, model.state_sizes, strict=True)):
+        for i, (name, size) in enumerate(zip(after, sizes, strict=True)):
             graph.output(f"next_state_{i}", name, "float32", ["batch", size])
         session = _session(graph)
 
         def check(item_seq: Tensor, state: State, what: str) -> State:
             expected, end = model(item_seq, state)
-            feed = {"item_seq": item_seq.numpy()} | {f"state_{i}": s.detach().numpy() for i, s in enumerate(state)}
+            fed = state if sizes else ()
+            feed = {"item_seq": item_seq.numpy()} | {f"state_{i}": s.detach().numpy() for i, s in enumerate(fed)}
             found_vector, found_scores, *found_end = session.run(None, feed)
             _close(found_vector, expected[:, -1], f"vector, {what}")
             _close(found_scores, model.item_table.scores(expected[:, -1]), f"scores, {what}")
-            for ours, torchs in zip(found_end, end, strict=True):
+            for ours, torchs in zip(found_end, end[: len(sizes)], strict=True):
                 _close(ours, torchs, f"state, {what}")
             return tuple(end)
 
@@ -230,7 +257,8 @@ class ModelContract:
         for batch, length in ((1, 1), (1, 5), (3, 7), (16, 20)):
             item_seq = self._histories(model, batch, length)
             end = check(item_seq, zero(batch), f"batch {batch}, length {length}")
-            check(self._histories(model, batch, 2), end, f"carried from batch {batch}, length {length}")
+            if sizes:
+                check(self._histories(model, batch, 2), end, f"carried from batch {batch}, length {length}")
             item_seq[0, : length // 2] = 0
             check(item_seq, zero(batch), f"batch {batch}, length {length}, one row padded")
         check(torch.zeros(2, 1, dtype=torch.int64), zero(2), "empty history")
