@@ -15,7 +15,7 @@ It holds nothing about any user.
 | catalogue | {n_items} items |
 | history | the newest {max_history} events are read{carried} |
 | one answer | at most {top_k} items; a user's own items are {seen} by default |
-| trained | epoch {epoch}, seed {seed} |
+{newcomer}| trained | epoch {epoch}, seed {seed} |
 | agreement with torch | {absolute:.1e} at most, over {histories} histories |
 {metrics}
 ## From Python
@@ -64,7 +64,7 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
     """The card of a bundle."""
     example = list(vocabulary.tokens[:3])
     measured = manifest.provenance.metrics.get("test")
-    metrics, states = "", len(manifest.state)
+    metrics, states, newcomer = "", len(manifest.state), manifest.provenance.newcomer
     if measured:
         rows = "".join(f"| {name} | {value:.4f} |\n" for name, value in measured["masked"].items())
         metrics = (
@@ -77,6 +77,7 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
         max_history=manifest.max_history,
         top_k=manifest.top_k,
         seen="left out" if manifest.exclude_seen else "kept",
+        newcomer=f"| an empty history | not learned: {newcomer} |\n" if newcomer else "",
         epoch=manifest.provenance.epoch + 1,
         seed=manifest.provenance.seed,
         absolute=manifest.parity.max_absolute,

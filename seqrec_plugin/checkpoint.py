@@ -56,7 +56,11 @@ the events themselves may be kept. What `seqrec export` makes of it holds none.
 
 
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`run.json`. `ours` tells whether the model is in our registry or RecBole's own; `files` holds each sha256."""
+    """`run.json`. `files` holds each sha256.
+
+    `ours` tells whether the model is in our registry, `imported` whether it is RecBole's own in our portable form;
+    where neither is so, only RecBole can run it.
+    """
 
     format_version: int
     model: str
@@ -74,6 +78,12 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: float
     versions: dict[str, str]
     files: dict[str, str] = {}  # name → sha256
+    imported: bool = False
+
+    @property
+    def portable(self) -> bool:
+        """Whether the model runs without RecBole."""
+        return self.ours or self.imported
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seqrec_plugin import metrics, ranking, registry
+from seqrec_plugin import imported, metrics, ranking, registry
 from seqrec_plugin.checkpoint import RunFolder, Split
 from seqrec_plugin.errors import BadData
 from seqrec_plugin.models import options
@@ -24,9 +25,9 @@ def load_model(run: RunFolder) -> SequenceModel:
         BadData: `run_invalid` where weights and configuration do not fit, or the model is RecBole's own.
     """
     info = run.info
-    if not info.ours:
+    if not info.portable or (info.imported and info.model not in imported.MODELS):
         raise BadData("run_invalid", f"{run.path} holds RecBole's own {info.model}, which only RecBole can run.")
-    model_class = registry.load(info.model)
+    model_class: type[Any] = imported.load(info.model) if info.imported else registry.load(info.model)
     model: SequenceModel = model_class(options.build(model_class.Config, info.model_config), info.n_items)
     try:
         model.load_state_dict(run.weights())

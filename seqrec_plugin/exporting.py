@@ -193,7 +193,9 @@ def _draft(
         opset=OPSET,
         ir_version=IR_VERSION,
         files={},
-        provenance=msgspec.structs.replace(provenance, exporter="layers" if model.emits else "torch"),
+        provenance=msgspec.structs.replace(
+            provenance, exporter="layers" if model.emits else "torch", newcomer=model.newcomer
+        ),
         parity=Parity(0, 0.0, 0.0, TOLERANCE),
     )
     return manifest, content

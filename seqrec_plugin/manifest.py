@@ -42,7 +42,8 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the weights come from, and who wrote the graph. No word about any user.
 
-    `exporter` is `layers`, or `torch` for a model whose layers cannot write themselves.
+    `exporter` is `layers`, or `torch` for a model whose layers cannot write themselves. `newcomer` says what an empty
+    history gets, where the model never learned from one.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
     metrics: dict[str, Any]
     exporter: Literal["layers", "torch"] = "layers"
+    newcomer: str = ""
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

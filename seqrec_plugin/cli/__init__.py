@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "models": "List the models: name, one line, paper.",
     "train": "Train a model from a recipe into a run folder.",
     "evaluate": "Show a run's metrics, masked and unmasked.",
+    "import-recbole": "Turn a RecBole checkpoint into a run folder.",
     "export": "Turn a run folder into a bundle, checked step by step.",
     "verify": "Check that a bundle is whole and answers its golden vectors.",
     "inspect": "Show what a bundle says of itself.",

@@ -52,6 +52,8 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield "catalogue", f"{manifest.n_items - 1} items; unknown ones are {manifest.unknown_items}"
     yield "history", f"the newest {manifest.max_history} events are read"
     yield "answer", f"at most {manifest.top_k} items; seen ones are {'left out' if manifest.exclude_seen else 'kept'}"
+    if made.newcomer:
+        yield "newcomer", f"not learned: {made.newcomer}"
     yield "embedding", f"{manifest.embedding_size} numbers a user"
     yield from _named("inputs", [_tensor(tensor) for tensor in manifest.inputs])
     yield from _named("outputs", [_tensor(tensor) for tensor in manifest.outputs])

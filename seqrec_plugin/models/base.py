@@ -24,6 +24,8 @@ class SequenceModel(nn.Module):
     """
 
     Config: ClassVar[type[Any]]
+    #: What an empty history gets, for a model that never learned from one.
+    newcomer: ClassVar[str] = ""
 
     def __init__(self, config: Any, n_items: int) -> None:
         super().__init__()

@@ -47,7 +47,7 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         Returns:
             float [batch, embedding_size].
         """
-        vectors: Tensor = self.network(_pad_left(item_seq, item_seq_len))[0]
+        vectors: Tensor = self.network(pad_left(item_seq, item_seq_len))[0]
         return vectors[:, -1]
 
     def calculate_loss(self, interaction: Any) -> Tensor:
@@ -56,7 +56,7 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         Our trainer learns from whole windows instead (`SequenceModel.loss`); this serves whoever brings a trainer
         of their own.
         """
-        item_seq = _pad_left(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        item_seq = pad_left(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
         targets = torch.zeros_like(item_seq)
         targets[:, -1] = interaction[self.POS_ITEM_ID]
         return self.network.loss(item_seq, targets)
@@ -73,7 +73,7 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         return self.network.item_table.scores(vectors)
 
 
-def _pad_left(item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+def pad_left(item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
     """Move the padding of int64 [batch, length] from the right to the left, and drop columns of padding only."""
     longest = max(1, int(item_seq_len.max()))
     source = torch.arange(longest, device=item_seq.device) - (longest - item_seq_len)[:, None]

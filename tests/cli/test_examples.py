@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from seqrec_plugin import cli
-from tests.conftest import random_rows, write_dataset
+from tests.conftest import random_rows, recbole_checkpoints, write_dataset
 
 
 def _examples(name: str) -> list[str]:
@@ -31,6 +31,7 @@ def folder(tmp_path_factory):
         "model: LSTM4Rec\ndataset: films\ndata_path: data\nepochs: 2\n"
         "hidden_size: 8\nembedding_size: 8\nnum_layers: 1\n"
     )
+    recbole_checkpoints(path, "data", "films", ["GRU4Rec"])
     return path
 
 
