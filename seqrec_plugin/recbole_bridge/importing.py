@@ -52,9 +52,11 @@ def resolve_stored(
     dataset = str(changed.pop("dataset").value) if "dataset" in changed else dataset
     settings = defaults_of(model, dataset)
     for key, setting in changed.items():
+        if key in MANAGED or key in _AS_IT_WAS:
+            raise WrongUsage("bad_value", f"--set: {key!r} is the checkpoint's, or seqrec's own.", "Leave it out.")
+        if key not in settings and key not in UNLISTED:
+            raise WrongUsage("unknown_key", f"--set: there is no option {key!r}.", nearest(key, settings))
         check_kind(key, setting, settings.get(key))
-        if key in MANAGED or key in _AS_IT_WAS or (key not in settings and key not in UNLISTED):
-            raise WrongUsage("unknown_key", f"--set: {key!r} cannot be set here.", nearest(key, settings))
     stored = {key: final[key] for key in _AS_IT_WAS if key in final} | dict(given)
     stored["exact_time"] = bool(final.get("exact_time"))
     known = (settings.keys() | UNLISTED) - MANAGED.keys() - _PROCESS
