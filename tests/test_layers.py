@@ -27,8 +27,9 @@ def _subclasses(base: type) -> set[type]:
 
 
 def test_every_layer_has_an_example_here():
+    """The encoders of imported models are no layers to build with; `tests/imported` holds them to the model's contract."""
     ours = {c for c in _subclasses(Layer) if c.__module__.startswith("seqrec_plugin.")}
-    assert ours == set(EXAMPLES)
+    assert {c for c in ours if not c.__module__.startswith("seqrec_plugin.imported.")} == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: kind.__name__)
