@@ -27,7 +27,7 @@ def _subclasses(base: type) -> set[type]:
 
 
 def test_every_layer_has_an_example_here():
-    """The encoders of imported models are no layers to build with; `tests/imported` holds them to the model's contract."""
+    """Imported models have encoders of their own, which `tests/imported` holds to the contract of models."""
     ours = {c for c in _subclasses(Layer) if c.__module__.startswith("seqrec_plugin.")}
     assert {c for c in ours if not c.__module__.startswith("seqrec_plugin.imported.")} == set(EXAMPLES)
 
