@@ -38,7 +38,8 @@ def main() -> None:
     random = np.random.default_rng(0)
     histories = random.integers(1, model.n_items, size=(256, 1, 50))
     tokens = [[recommender.vocabulary.token(i) for i in h[0]] for h in histories]
-    state = recommender.run(histories[0], histories[0]).state
+    state = recommender.run_arrays(histories[0], choice=histories[0]).state
+    run = recommender.run_arrays
 
     def in_torch(i: int) -> object:
         history = torch.from_numpy(histories[i % 256])
@@ -49,10 +50,10 @@ def main() -> None:
     sessions = [recommender.session(t) for t in tokens[:8]]
     rows = {
         "onnxruntime, from ids to an answer": lambda i: recommender.recommend(tokens[i % 256], k=10),
-        "onnxruntime, the graph alone": lambda i: recommender.run(histories[i % 256], histories[i % 256]),
+        "onnxruntime, the graph alone": lambda i: run(histories[i % 256], choice=histories[i % 256]),
         "torch, the model and topk": in_torch,
         "carried step, from id to an answer": lambda i: sessions[i % 8].push([tokens[i % 256][0]], k=10),
-        "carried step, the graph alone": lambda i: recommender.run(histories[i % 256, :, :1], histories[0], state),
+        "carried step, the graph alone": lambda i: run(histories[i % 256, :, :1], choice=histories[0], state=state),
     }
     print(machine.describe(1))
     for name, work in rows.items():

@@ -17,9 +17,9 @@ It holds nothing about any user.
 | | |
 | --- | --- |
 | catalogue | {n_items} items |
-| history | the newest {max_history} events are read; a state can be carried instead |
+| history | the newest {max_history} events are read{carried} |
 | one answer | {answer} |
-| trained | epoch {epoch}, seed {seed} |
+{newcomer}| trained | epoch {epoch}, seed {seed} |
 | agreement with torch | {absolute:.1e} at most, over {histories} histories |
 {metrics}
 ## From Python
@@ -66,6 +66,7 @@ _BARE = """ With Python's own onnxruntime, for one user:
 def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
     """The card of a bundle."""
     example = list(vocabulary.tokens[:3])
+    newcomer = manifest.provenance.newcomer
     told, pushed = _told(manifest, len(example)), _told(manifest, 1)
     options = "".join(f" --{key} {_joined(value)}" for key, value in told.items())
     bare = ""
@@ -93,6 +94,8 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
         n_items=manifest.n_items - 1,
         max_history=manifest.max_history,
         answer=answer,
+        newcomer=f"| an empty history | not learned: {newcomer} |\n" if newcomer else "",
+        carried="; a state can be carried instead" if manifest.state else "; no state is carried",
         epoch=manifest.provenance.epoch + 1,
         seed=manifest.provenance.seed,
         absolute=manifest.parity.max_absolute,

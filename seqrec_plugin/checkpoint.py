@@ -61,10 +61,11 @@ recbole/): keep it where the events themselves may be kept. What `seqrec export`
 
 
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`run.json`. `ours` tells whether the model is in our registry or RecBole's own; `files` holds each sha256.
+    """`run.json`. `files` holds each sha256.
 
-    `parameters` counts the numbers that are trained, `peak_memory` is in bytes, `cut` says that `time_limit` ended the
-    training. These and what follows are empty in runs of older releases.
+    `ours` tells whether the model is in our registry, `imported` whether it is RecBole's own in our portable form;
+    where neither is so, only RecBole can run it. `parameters` counts the numbers that are trained, `peak_memory` is in
+    bytes, `cut` says that `time_limit` ended the training. These and what follows are empty in runs of older releases.
     """
 
     format_version: int
@@ -91,6 +92,12 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cut: bool = False
     machine: str = ""
     date: str = ""
+    imported: bool = False
+
+    @property
+    def portable(self) -> bool:
+        """Whether the model runs without RecBole."""
+        return self.ours or self.imported
 
 
 #: `row`, `masked` and `unmasked`; or `row`, `label` and `probability`.

@@ -31,6 +31,7 @@ CODES: dict[str, str] = {
     "unknown_user": "no event of this user is in the data",
     "run_invalid": "a run folder is missing, incomplete or damaged",
     "splits_differ": "runs of one table were made over different data or splits",
+    "checkpoint_invalid": "a checkpoint cannot be read, or holds what it has no business with",
     "run_format_unknown": "a run folder has a format version not known here",
     "output_unwritable": "the output folder cannot be written",
     "bundle_missing": "there is no bundle at this path",
@@ -51,7 +52,7 @@ CODES: dict[str, str] = {
     "bad_state": "a carried state has the wrong shape or holds NaN or infinity",
     # failed: exit 1
     "golden_mismatch": "the bundle does not answer its golden vectors",
-    "check_failed": "a check of the export did not hold",
+    "check_failed": "a check of the export or of the import did not hold",
     "training_failed": "training cannot go on",
 }
 

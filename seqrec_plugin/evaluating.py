@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqrec_plugin import metrics, ranking, registry
+from seqrec_plugin import imported, metrics, ranking, registry
 from seqrec_plugin.checkpoint import RunFolder, Split
 from seqrec_plugin.columns import NEXT, Row, negatives, padded
 from seqrec_plugin.errors import BadData
@@ -27,9 +27,9 @@ def load_model(run: RunFolder) -> SequenceModel:
         BadData: `run_invalid` where weights and configuration do not fit, or the model is RecBole's own.
     """
     info = run.info
-    if not info.ours:
+    if not info.portable or (info.imported and info.model not in imported.MODELS):
         raise BadData("run_invalid", f"{run.path} holds RecBole's own {info.model}, which only RecBole can run.")
-    model_class = registry.load(info.model)
+    model_class: type[Any] = imported.load(info.model) if info.imported else registry.load(info.model)
     known = {"behaviors": info.behaviors, "features": info.features}
     config = options.build(model_class.Config, info.model_config)
     model: SequenceModel = model_class(config, info.n_items, **(known if model_class.reads(config) else {}))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from seqrec_plugin import bundle, card, golden, ranking, verifying
+from seqrec_plugin import bundle, card, golden, ranking, tracing, verifying
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR, NO_GAP, TIME_GAP, Row, draw
 from seqrec_plugin.errors import Failed, WrongUsage
@@ -128,7 +128,7 @@ def write_bundle(
 
     with bundle.writing(output, force) as folder:
         manifest, content = _draft(model, top_k, max_history, exclude_seen, target_behaviors, provenance)
-        report(Check("graph valid", f"opset {OPSET}, {len(content) / 1e6:.2f} MB, onnx checker and shape inference"))
+        report(_graph_check(manifest, len(content), model.state_sizes))
         contents = {MODEL_FILE: content, ITEMS_FILE: vocabulary.encode(), GOLDEN_FILE: b"{}", CARD_FILE: b""}
         bundle.fill(folder, manifest, contents)
         recommender = Recommender.load(folder)
@@ -149,8 +149,9 @@ def model_bytes(
     model: SequenceModel, top_k: int
 ) -> tuple[bytes, tuple[Tensor, ...], tuple[Tensor, ...], list[StateTensor]]:
     """The graph's file, and what its inputs, outputs and states are: `export/SPEC.md`, clause 4."""
-    graph = Graph()
-    state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(model.state_sizes)]
+    graph, traced = Graph(), None if model.emits else tracing.trace(model)
+    sizes = traced.state_sizes if traced else model.state_sizes
+    state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(sizes)]
     inputs, outputs = tensors(
         model.task,
         model.columns,
@@ -167,7 +168,10 @@ def model_bytes(
         vector, probabilities, after = model.emit_probabilities(graph, item_seq, states, columns, names.get(CANDIDATES))
         found = (probabilities, vector, *after)
     else:
-        vector, scores, after = model.emit(graph, item_seq, states, columns)
+        if traced:
+            vector, scores, after = traced.emit(model, graph, item_seq, states)
+        else:
+            vector, scores, after = model.emit(graph, item_seq, states, columns)
         found = (*_best(graph, scores, names["exclude"], top_k), vector, *after)
     for tensor, source in zip(outputs, found, strict=True):
         graph.output(tensor.name, source, tensor.dtype, tensor.shape)
@@ -213,7 +217,9 @@ def _draft(
         opset=OPSET,
         ir_version=IR_VERSION,
         files={},
-        provenance=provenance,
+        provenance=msgspec.structs.replace(
+            provenance, exporter="layers" if model.emits else "torch", newcomer=model.newcomer
+        ),
         parity=Parity(0, 0.0, 0.0, TOLERANCE),
     )
     return manifest, content
@@ -227,6 +233,15 @@ def _newest(row: Row, max_history: int) -> Row:
     if TIME_GAP in cut.columns:
         cut.columns[TIME_GAP][0] = NO_GAP
     return cut
+
+
+def _graph_check(manifest: Manifest, size: int, sizes: tuple[int, ...]) -> Check:
+    detail = f"opset {OPSET}, {size / 1e6:.2f} MB, onnx checker and shape inference"
+    if manifest.provenance.exporter == "torch":
+        detail = f"by torch's exporter, {detail}"
+        if not manifest.state:
+            detail += "; its state cannot be carried" if sizes else "; the model has no state to carry"
+    return Check("graph valid", detail)
 
 
 def _random_histories(model: SequenceModel, max_history: int, seed: int) -> list[Row]:
@@ -265,7 +280,7 @@ def _check_parity(model: SequenceModel, recommender: Recommender, probe: Sequenc
             vectors, state = run_torch(model, rows)
             found = recommender.run(rows, [candidates for _ in rows])
             difference.add("user embedding", found.user_embedding, vectors.numpy())
-            for ours, torchs in zip(found.state, state, strict=True):
+            for ours, torchs in zip(found.state, state[: len(found.state)], strict=True):
                 difference.add("state", ours, torchs.numpy())
             with torch.no_grad():
                 if model.task == "probability":

@@ -226,7 +226,7 @@ class _Maker:
 
     def _run(self, row: Row, state: State | None) -> tuple[torch.Tensor, State]:
         vectors, after = run_torch(self.model, [row], state)
-        return vectors[0], after
+        return vectors[0], after[: len(self.manifest.state)]
 
     def _answer(
         self,

@@ -74,6 +74,57 @@ class Graph:
         found = self.ops("Scan", *state, *sequences, outputs=len(ends), body=graph, num_scan_inputs=len(sequences))
         return found[: len(state)], found[len(state) :]
 
+    def inline(self, graph: onnx.GraphProto, inputs: Sequence[str]) -> Names:
+        """Add the nodes and weights of a foreign graph, under names made here and without its doc strings.
+
+        Args:
+            graph: of opset 17, the standard domain, weights inside.
+            inputs: the values that take the place of its inputs, in order.
+
+        Returns:
+            the names of its outputs.
+        """
+        known = dict(zip((value.name for value in graph.input), inputs, strict=True))
+        self._copy(graph, known)
+        return tuple(known[value.name] for value in graph.output)
+
+    def _copy(self, graph: onnx.GraphProto, known: dict[str, str]) -> None:
+        """Copy nodes to the end of this graph; `known` maps their names to ours, and is completed."""
+        known[""] = ""  # what a node leaves out
+        for weight in graph.initializer:
+            known[weight.name] = self._weight(weight)
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                known[node.output[0]] = self._weight(node.attribute[0].t)
+                continue
+            inputs = [known[name] for name in node.input]
+            attributes = [self._attribute(attribute, known) for attribute in node.attribute]
+            found = self.ops(node.op_type, *inputs, outputs=len(node.output))
+            known |= {name: ours for name, ours in zip(node.output, found, strict=True) if name}
+            copied = self._nodes[-1]
+            copied.domain = node.domain
+            copied.output[:] = [known[name] for name in node.output]
+            copied.attribute.extend(attributes)
+
+    def _attribute(self, attribute: onnx.AttributeProto, known: dict[str, str]) -> onnx.AttributeProto:
+        copied = onnx.AttributeProto()
+        copied.CopyFrom(attribute)
+        copied.ClearField("doc_string")
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            prefix = f"{self._prefix}{attribute.name}_{len(self._nodes)}_"
+            body, inside = Graph(self._outer or self, prefix), dict(known)
+            inputs = [_renamed(value, f"{prefix}input_{i}") for i, value in enumerate(attribute.g.input)]
+            inside |= {value.name: ours.name for value, ours in zip(attribute.g.input, inputs, strict=True)}
+            body._copy(attribute.g, inside)
+            ends = [body.op("Identity", inside[value.name]) for value in attribute.g.output]
+            outputs = [_renamed(value, end) for value, end in zip(attribute.g.output, ends, strict=True)]
+            copied.g.CopyFrom(helper.make_graph(body._nodes, f"{prefix}body", inputs, outputs))
+        return copied
+
+    def _weight(self, tensor: onnx.TensorProto) -> str:
+        value = numpy_helper.to_array(tensor)
+        return self.constant(value if value.ndim else value[()])
+
     def constant(self, value: npt.NDArray[Any] | np.generic | Sequence[int]) -> str:
         """Add an initializer (a list of integers becomes int64 [n]) and return its name; equal ones are stored once."""
         if self._outer is not None:
@@ -105,3 +156,9 @@ class Graph:
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def _renamed(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:
+    copied = onnx.ValueInfoProto(name=name)
+    copied.type.CopyFrom(value.type)
+    return copied

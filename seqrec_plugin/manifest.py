@@ -46,7 +46,11 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the weights come from. No word about any user."""
+    """Where the weights come from, and who wrote the graph. No word about any user.
+
+    `exporter` is `layers`, or `torch` for a model whose layers cannot write themselves. `newcomer` says what an empty
+    history gets, where the model never learned from one.
+    """
 
     model: str
     config: dict[str, Any]
@@ -56,6 +60,8 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     versions: dict[str, str]
     metrics: dict[str, Any]
+    exporter: Literal["layers", "torch"] = "layers"
+    newcomer: str = ""
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

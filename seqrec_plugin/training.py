@@ -49,7 +49,7 @@ def train(
     Raises:
         SeqrecError: the data, the configuration or the training is wrong; see the codes.
     """
-    data_sha256, titles = _check_data(resolved), _titles(resolved)
+    data_sha256, titles = _check_data(resolved), titles_of(resolved)
     run = RunFolder.create(output, force, resume)
     if resume:
         _check_same(run, resolved)
@@ -57,7 +57,7 @@ def train(
         return run
     threads = set_threads(resolved.values["threads"])
     started = time.monotonic()
-    with _contained(run):
+    with contained(run):
         try:
             run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
             trainer, dataset, parts = build(resolved, run)
@@ -71,10 +71,10 @@ def train(
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
             trainer.resume(run.path / checkpoint.LAST_FILE)
         trainer.fit(parts[0], parts[1], verbose=True, saved=True, show_progress=False, callback_fn=curve.validated)
-        split = _split(trainer, dataset, parts)
+        split = split_of(trainer, dataset, parts)
         results, ranks = {}, {}
         for part, data in (("valid", parts[1]), ("test", parts[2])):
-            results[part] = _evaluate(trainer, data, part == "valid")
+            results[part] = evaluate(trainer, data, part == "valid")
             ranks[part] = trainer.ranks
 
     config = trainer.config
@@ -88,7 +88,7 @@ def train(
         n_items=int(dataset.item_num),
         max_history=int(config["MAX_ITEM_LIST_LENGTH"]),
         # What was viewed is bought later: where behaviours are told apart, a seen item may come again.
-        exclude_seen=split.columns.behavior is None and _share_of_repeats(split) < RARE_REPEATS,
+        exclude_seen=split.columns.behavior is None and share_of_repeats(split) < RARE_REPEATS,
         seed=int(config["seed"]),
         epoch=curve.best_epoch,
         order="exact time, ties in file order" if config["exact_time"] else "RecBole's (time as float32)",
@@ -106,9 +106,9 @@ def train(
     )
     weights = trainer.model.network if resolved.ours else trainer.model
     run.save_weights(weights.state_dict())
-    run.write(checkpoint.VOCABULARY_FILE, _vocabulary(dataset, titles).encode())
+    run.write(checkpoint.VOCABULARY_FILE, vocabulary_of(dataset, titles).encode())
     run.save_split(split)
-    run.save_probe(_probe(split, trainer.model.network.columns if resolved.ours else (), info.seed))
+    run.save_probe(probe_of(split, trainer.model.network.columns if resolved.ours else (), info.seed))
     run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
     run.save_ranks(ranks)
     run.finish(info)
@@ -236,7 +236,7 @@ def changed_keys(run: RunFolder, resolved: Resolved) -> list[str]:
 
 
 @contextlib.contextmanager
-def _contained(run: RunFolder) -> Iterator[None]:
+def contained(run: RunFolder) -> Iterator[None]:
     """Keep RecBole's log and tensorboard in the run's folder, and the process's arguments out of RecBole."""
     import recbole.trainer.trainer as recbole_trainer
     from torch.utils.tensorboard import SummaryWriter
@@ -273,8 +273,8 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
         config = recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
     except SeqrecError:
         raise
-    except _RECBOLES as error:
-        raise WrongUsage("bad_value", f"RecBole does not accept this configuration: {_words(error)}.") from error
+    except RECBOLES as error:
+        raise WrongUsage("bad_value", f"RecBole does not accept this configuration: {words(error)}.") from error
     init_seed(config["seed"], config["reproducibility"])
     try:
         dataset = create_dataset(config)
@@ -282,9 +282,9 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
         parts = data_preparation(config, dataset)
     except SeqrecError:
         raise
-    except _RECBOLES as error:
+    except RECBOLES as error:
         hint = "" if config["exact_time"] else "RecBole's own reader takes some ids for missing: set exact_time: true."
-        raise BadData("dataset_invalid", f"RecBole cannot use {resolved.dataset!r}: {_words(error)}.", hint) from error
+        raise BadData("dataset_invalid", f"RecBole cannot use {resolved.dataset!r}: {words(error)}.", hint) from error
     if len(parts[1].dataset) == 0 or len(parts[2].dataset) == 0:
         raise BadData(
             "dataset_too_short",
@@ -310,10 +310,11 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
 
 
 #: What RecBole raises for what it does not like.
-_RECBOLES = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError)
+RECBOLES = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError)
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """An exception in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
 
 
@@ -369,7 +370,7 @@ class _Curve:
         self.epoch_ends(record)
 
 
-def _evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str, dict[str, float]]:
+def evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str, dict[str, float]]:
     """Our masked and unmasked numbers, and RecBole's own."""
     from seqrec_plugin.evaluating import summarise_ranks
 
@@ -377,7 +378,8 @@ def _evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str,
     return {**summarise_ranks(trainer.ranks), "recbole": {name: float(value) for name, value in result.items()}}
 
 
-def _split(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:
+def split_of(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:
+    """The events and parts of a data set of ours, for the run folder."""
     from seqrec_plugin.recbole_bridge.dataset import ROW
 
     sequences = dataset.sequences
@@ -388,7 +390,7 @@ def _split(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:
     return Split(sequences.items, sequences.offsets, train, valid, test, sequences.columns.only(names), wanted)
 
 
-def _share_of_repeats(split: Split) -> float:
+def share_of_repeats(split: Split) -> float:
     """How many of the training targets repeat an earlier item of their user."""
     user = np.searchsorted(split.offsets, np.arange(len(split.items)), side="right")
     pair = user * (split.items.max() + 1) + split.items
@@ -397,14 +399,14 @@ def _share_of_repeats(split: Split) -> float:
     return float(1 - first[split.train].mean())
 
 
-def _probe(split: Split, names: Sequence[str], seed: int) -> list[Row]:
+def probe_of(split: Split, names: Sequence[str], seed: int) -> list[Row]:
     """Some users' whole histories, drawn by seed."""
     users = np.random.default_rng(seed).permutation(len(split.offsets) - 1)[:PROBES]
     events = [slice(int(split.offsets[u]), int(split.offsets[u + 1])) for u in users]
     return [Row(split.items[part], split.columns.row(names, part, split.wanted)) for part in events]
 
 
-def _titles(resolved: Resolved) -> dict[str, str]:
+def titles_of(resolved: Resolved) -> dict[str, str]:
     """Item → title from the `.item` file, if there is one; read before the training, so that a mistake costs none."""
     values = resolved.values
     return atomic.titles(
@@ -415,6 +417,7 @@ def _titles(resolved: Resolved) -> dict[str, str]:
     )
 
 
-def _vocabulary(dataset: Any, titles: dict[str, str]) -> Vocabulary:
+def vocabulary_of(dataset: Any, titles: dict[str, str]) -> Vocabulary:
+    """RecBole's item ids, in its order."""
     tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field][1:]]
     return Vocabulary(tokens, [titles.get(token) for token in tokens] if titles else None)

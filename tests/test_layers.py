@@ -59,8 +59,9 @@ def _subclasses(base: type) -> set[type]:
 
 
 def test_every_layer_has_an_example_here():
+    """Imported models have encoders of their own, which `tests/imported` holds to the contract of models."""
     ours = {c for c in _subclasses(Layer) if c.__module__.startswith("seqrec_plugin.") and c.__name__[0] != "_"}
-    assert ours == set(EXAMPLES)
+    assert {c for c in ours if not c.__module__.startswith("seqrec_plugin.imported.")} == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -33,11 +33,12 @@ def test_its_atomic_file_is_one(tmp_path):
 
 
 def test_it_names_every_command_and_no_other():
-    named = set(re.findall(r"`seqrec (\w+)`", TEXT)) | set(re.findall(r"^    seqrec (\w+)", TEXT, re.MULTILINE))
+    named = set(re.findall(r"`seqrec ([a-z][\w-]*)`", TEXT))
+    named |= set(re.findall(r"^    seqrec ([\w-]+)", TEXT, re.MULTILINE))
     named |= {
         word
         for row in re.findall(r"^\| `seqrec .*? \|", TEXT, re.MULTILINE)
-        for word in re.findall(r"`(?:seqrec )?(\w+)`", row)
+        for word in re.findall(r"`(?:seqrec )?([\w-]+)`", row)
     }
     assert named == set(COMMANDS)
 

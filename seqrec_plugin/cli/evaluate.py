@@ -13,7 +13,7 @@ import click
 def command(run: Path, as_json: bool) -> None:
     """Evaluate a run again from its weights and its split: valid and test, masked and unmasked.
 
-    It needs torch, not RecBole. For a model of RecBole's own it shows the metrics that training wrote.
+    It needs torch, not RecBole. For a model that only RecBole can run it shows the metrics that training wrote.
 
     \b
     Examples:
@@ -24,7 +24,7 @@ def command(run: Path, as_json: bool) -> None:
     from seqrec_plugin.cli.tables import show_metrics
 
     folder = RunFolder.open(run)
-    if folder.info.ours:
+    if folder.info.portable:
         from seqrec_plugin.evaluating import evaluate_run, set_threads
 
         set_threads(folder.info.threads)

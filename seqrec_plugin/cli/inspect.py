@@ -62,12 +62,15 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
         yield "behaviours", ", ".join(manifest.behaviors)
     if manifest.features:
         yield "features", ", ".join(manifest.features)
+    if made.newcomer:
+        yield "newcomer", f"not learned: {made.newcomer}"
     yield "embedding", f"{manifest.embedding_size} numbers a user"
     yield from _named("inputs", [_tensor(tensor) for tensor in manifest.inputs])
     yield from _named("outputs", [_tensor(tensor) for tensor in manifest.outputs])
     states = [f"{state.output} → {state.input}, {state.size} numbers a user" for state in manifest.state]
     yield from _named("state", states or ["none is carried"])
-    yield "onnx", f"opset {manifest.opset}, IR {manifest.ir_version}"
+    writer = "the model's layers" if made.exporter == "layers" else "torch's exporter"
+    yield "onnx", f"opset {manifest.opset}, IR {manifest.ir_version}, written by {writer}"
     yield from _named("files", [f"{name}: {file.size:,} bytes" for name, file in manifest.files.items()])
     parity = manifest.parity
     yield "parity", f"at most {parity.max_absolute:.1e} from torch, over {parity.histories} histories"

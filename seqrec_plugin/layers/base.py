@@ -70,8 +70,18 @@ class Layer(nn.Module):
         """
         raise NotImplementedError
 
+    def forward_last(self, x: Tensor, keep: Tensor, state: State) -> tuple[Tensor, State]:
+        """As `forward`, but the output of the last position only: float [batch, 1, width']."""
+        y, state = self(x, keep, state)
+        return y[:, -1:], state
+
+    @property
+    def emits(self) -> bool:
+        """Whether this layer and all layers in it have an `emit` of their own; else torch's exporter is asked."""
+        return all(type(part).emit is not Layer.emit for part in self.modules() if isinstance(part, Layer))
+
     def emit(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
-        """Write the same computation, without dropout, as ONNX nodes.
+        """Write the same computation, without dropout, as ONNX nodes. A layer that cannot leaves this as it is.
 
         Args:
             graph: the graph under construction.

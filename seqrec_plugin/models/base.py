@@ -36,6 +36,8 @@ class SequenceModel(nn.Module):
     task: ClassVar[str] = "next_item"
     #: What `seqrec train` and RecBole set for this model where the user says nothing.
     defaults: ClassVar[Mapping[str, Any]] = {}
+    #: What an empty history gets, for a model that never learned from one.
+    newcomer: ClassVar[str] = ""
 
     def __init__(
         self, config: Any, n_items: int, *, behaviors: Sequence[str] = (), features: Sequence[str] = ()
@@ -108,12 +110,25 @@ class SequenceModel(nn.Module):
             float [batch, length, vector_size], one vector after each position, and the state to carry on.
         """
         columns = columns or {}
+        x, keep, state = self._begin(item_seq, state, columns)
+        y, state = self.encoder(x, keep, state)
+        return self.answer(y, columns), state
+
+    def last(
+        self, item_seq: Tensor, state: State | None = None, columns: Columns | None = None
+    ) -> tuple[Tensor, State]:
+        """As `forward`, but the vector after the last position only: float [batch, vector_size]."""
+        columns = columns or {}
+        y, state = self.encoder.forward_last(*self._begin(item_seq, state, columns))
+        asked = {name: value[:, -1:] for name, value in columns.items() if name in cols.NEXT}
+        return self.answer(y, asked)[:, -1], state
+
+    def _begin(self, item_seq: Tensor, state: State | None, columns: Columns) -> tuple[Tensor, Tensor, State]:
+        """What the encoder takes."""
         x = self.item_table(item_seq)
         keep = (item_seq != 0).unsqueeze(-1).to(x.dtype)
-        if state is None:
-            state = self.encoder.zero_state(len(item_seq), x)
-        y, state = self.encoder(self.embed(x, keep, columns), keep, state)
-        return self.answer(y, columns), state
+        zero = self.encoder.zero_state(item_seq.shape[0], x) if state is None else state
+        return self.embed(x, keep, columns), keep, zero
 
     def loss(self, item_seq: Tensor, targets: Tensor, columns: Columns | None = None) -> Tensor:
         """Mean cross-entropy of the next item over all positions that have a target.
@@ -134,7 +149,12 @@ class SequenceModel(nn.Module):
     @torch.no_grad()
     def score(self, item_seq: Tensor, columns: Columns | None = None) -> Tensor:
         """int64 [batch, length] → float [batch, n_items]: the next item's scores, −inf for padding."""
-        return self.item_table.scores(self(item_seq, None, columns)[0][:, -1])
+        return self.item_table.scores(self.last(item_seq, None, columns)[0])
+
+    @property
+    def emits(self) -> bool:
+        """Whether the model writes itself as ONNX nodes; else torch's exporter does (`seqrec_plugin.tracing`)."""
+        return type(self).emit is not SequenceModel.emit or self.encoder.emits
 
     def probabilities(self, vectors: Tensor, candidates: Tensor | None) -> Tensor:
         """For models of probabilities: float [batch, vector_size], int64 [batch, n] or None → float [batch, n or 1]."""

@@ -61,8 +61,8 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         columns = {}
         for name in self.network.columns:
             values = interaction[COLUMN + name]
-            columns[name] = values.unsqueeze(1) if name in NEXT else _pad_left(values, length, FILLING[name])
-        return _pad_left(interaction[self.ITEM_SEQ], length), None, columns
+            columns[name] = values.unsqueeze(1) if name in NEXT else pad_left(values, length, FILLING[name])
+        return pad_left(interaction[self.ITEM_SEQ], length), None, columns
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """Mean cross-entropy of the next item, for RecBole's rows: one prefix and its target each.
@@ -94,7 +94,7 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         return self.network.item_table.scores(self.forward(interaction))
 
 
-def _pad_left(values: Tensor, length: Tensor, filling: float = 0) -> Tensor:
+def pad_left(values: Tensor, length: Tensor, filling: float = 0) -> Tensor:
     """Move the padding of [batch, length, any …] from the right to the left, and drop what is padding in every row."""
     longest = max(1, int(length.max()))
     source = torch.arange(longest, device=values.device) - (longest - length)[:, None]

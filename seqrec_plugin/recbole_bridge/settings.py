@@ -36,7 +36,7 @@ SEQREC_DEFAULTS: dict[str, Any] = {
 }
 
 #: Keys that `seqrec` sets itself, with the reason.
-_MANAGED = {
+MANAGED = {
     "checkpoint_dir": "checkpoints go to the run's folder",
     "save_dataset": "RecBole's data set cache is a pickle, and stale when the file changes",
     "save_dataloaders": "RecBole's data loader cache is a pickle, and stale when the file changes",
@@ -95,11 +95,7 @@ def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
         BadData: `dataset_invalid` where the file is no YAML mapping.
     """
     given = {key: Setting(value, file.name) for key, value in read_yaml(file).items()}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key:
-            raise WrongUsage("bad_value", f"--set takes key=value, but got {override!r}.")
-        given[key] = Setting(_parse(text, f"--set {key}"), "--set")
+    given |= overridden(overrides)
     if "models" in given:
         hint = f"Run it with: seqrec benchmark {file}"
         raise WrongUsage("bad_value", f"{file.name} is a benchmark of several models, not a recipe of one.", hint)
@@ -125,15 +121,15 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
             raise WrongUsage("bad_value", f"{key} is {names[key]!r}, but must be a name.")
     model, dataset = names["model"], names["dataset"]
 
-    defaults = _defaults(model, dataset)
+    defaults = defaults_of(model, dataset)
     for key, setting in given.items():
-        if key in _MANAGED:
-            raise WrongUsage("bad_value", f"{key} is set by seqrec itself: {_MANAGED[key]}.", "Remove it.")
+        if key in MANAGED:
+            raise WrongUsage("bad_value", f"{key} is set by seqrec itself: {MANAGED[key]}.", "Remove it.")
         if key not in defaults and key not in UNLISTED:
             raise WrongUsage(
                 "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, defaults)
             )
-        _check_kind(key, setting, defaults.get(key))
+        check_kind(key, setting, defaults.get(key))
     with_fields = {key: setting.value for key, setting in defaults.items()}
     load_fields(model, with_fields, {key: setting.value for key, setting in given.items()})
     if with_fields["load_col"] != defaults["load_col"].value:
@@ -149,6 +145,21 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
     if resolved.ours:
         check_ours(model, resolved.values)
     return resolved
+
+
+def overridden(overrides: Iterable[str]) -> dict[str, Setting]:
+    """`key=value` texts, read as YAML.
+
+    Raises:
+        WrongUsage: `bad_value`.
+    """
+    given = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise WrongUsage("bad_value", f"--set takes key=value, but got {override!r}.")
+        given[key] = Setting(_parse(text, f"--set {key}"), "--set")
+    return given
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -183,7 +194,7 @@ def all_recbole_keys() -> frozenset[str]:
     return frozenset(keys)
 
 
-def _defaults(model: str, dataset: str) -> dict[str, Setting]:
+def defaults_of(model: str, dataset: str) -> dict[str, Setting]:
     """All keys that count for a model, with their defaults and where these come from."""
     root = recbole_folder() / "properties"
     baselines = {path.stem for path in (root / "model").glob("*.yaml")} & _sequential_names()
@@ -199,7 +210,7 @@ def _defaults(model: str, dataset: str) -> dict[str, Setting]:
     for name in [*files, "quick_start_config/sequential.yaml"]:
         if (root / name).is_file():
             values |= _parse((root / name).read_text(encoding="utf-8"), name) or {}
-    settings = {key: Setting(value, "RecBole") for key, value in values.items() if key not in _MANAGED}
+    settings = {key: Setting(value, "RecBole") for key, value in values.items() if key not in MANAGED}
     shared = training_defaults()
     own = our_defaults(model) if ours else {key: shared[key] for key in SHARED_WITH_BASELINES}
     if values.get("loss_type") == "CE":
@@ -285,7 +296,7 @@ def _check_probability_metrics(values: Mapping[str, Any]) -> None:
         )
 
 
-def _check_kind(key: str, setting: Setting, default: Setting | None) -> None:
+def check_kind(key: str, setting: Setting, default: Setting | None) -> None:
     """A number or a switch must stay one; other kinds RecBole takes in several forms."""
     if default is None or setting.value is None:
         return

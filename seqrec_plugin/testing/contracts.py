@@ -16,6 +16,7 @@ import onnxruntime
 import torch
 from torch import Tensor
 
+from seqrec_plugin import tracing
 from seqrec_plugin.columns import DTYPES, FEATURES, FILLING, LABEL, NEXT, Row, draw, padded
 from seqrec_plugin.graph import Graph
 from seqrec_plugin.layers import Layer, State
@@ -157,8 +158,13 @@ class ModelContract:
         return found
 
     def test_whole_equals_resumed_at_each_cut(self) -> None:
-        """A history in pieces, with the state carried, gives what the whole gives."""
+        """A history in pieces, with the state carried, gives what the whole gives.
+
+        A model that declares no state (`state_sizes` is empty) has nothing to resume from.
+        """
         model = self._model()
+        if not model.state_sizes:
+            return
         rows = self._rows(model, [8] * 3)
         whole, end = self._run(model, rows)
         for cut in range(1, 8):
@@ -167,6 +173,16 @@ class ModelContract:
             _close(rest[:, -1], whole[:, -1], f"vector, cut at {cut}")
             for found, expected in zip(state, end, strict=True):
                 _close(found, expected, f"state, cut at {cut}")
+
+    def test_the_last_vector_by_itself_is_that_of_the_whole(self) -> None:
+        """A layer may compute the last position alone, which is all that serving needs."""
+        model = self._model()
+        item_seq, columns = _tensors(model, self._rows(model, [2, 6, 6]))
+        whole, end = model(item_seq, None, columns)
+        vector, state = model.last(item_seq, None, columns)
+        _close(vector, whole[:, -1], "vector")
+        for found, expected in zip(state, end, strict=True):
+            _close(found, expected, "state")
 
     def test_a_batch_of_mixed_lengths_equals_each_alone(self) -> None:
         """Left padding changes neither a row's vectors nor its state."""
@@ -245,20 +261,28 @@ class ModelContract:
             assert float(weight.grad.abs().max()) > 0, f"{name} has a gradient of zero"
 
     def test_emitted_graph_equals_torch(self) -> None:
-        """In onnxruntime: scores, embedding and state, for several shapes, empty, padded and carried."""
+        """In onnxruntime: scores, embedding and state, for several shapes, empty, padded and carried.
+
+        Where the model does not emit (`SequenceModel.emits`), the graph is the one that torch's exporter writes, with
+        the state that it can carry.
+        """
         model = self._model()
+        traced = None if model.emits else tracing.trace(model)
+        sizes = traced.state_sizes if traced else model.state_sizes
         graph = Graph()
         item_seq_name = graph.input("item_seq", "int64", ["batch", "length"])
         columns = {name: graph.input(name, *_declared(name, len(model.features))) for name in model.columns}
-        names = tuple(graph.input(f"state_{i}", "float32", ["batch", s]) for i, s in enumerate(model.state_sizes))
-        if model.task == "next_item":
+        names = tuple(graph.input(f"state_{i}", "float32", ["batch", s]) for i, s in enumerate(sizes))
+        if traced:
+            vector, answers, after = traced.emit(model, graph, item_seq_name, names)
+        elif model.task == "next_item":
             vector, answers, after = model.emit(graph, item_seq_name, names, columns)
         else:
             candidates = graph.input("candidates", "int64", ["batch", "any"]) if model.takes_candidates else None
             vector, answers, after = model.emit_probabilities(graph, item_seq_name, names, columns, candidates)
         graph.output("vector", vector, "float32", ["batch", model.vector_size])
         graph.output("answers", answers, "float32", ["batch", "any"])
-        for i, (name, size) in enumerate(zip(after, model.state_sizes, strict=True)):
+        for i, (name, size) in enumerate(zip(after, sizes, strict=True)):
             graph.output(f"next_state_{i}", name, "float32", ["batch", size])
         session = _session(graph)
 
@@ -266,13 +290,13 @@ class ModelContract:
             expected, end = self._run(model, rows, state)
             item_seq, columns = padded(rows, model.columns)
             feed = {"item_seq": item_seq, **columns}
-            feed |= {f"state_{i}": s.detach().numpy() for i, s in enumerate(state)}
+            feed |= {f"state_{i}": s.detach().numpy() for i, s in enumerate(state if sizes else ())}
             if model.takes_candidates:
                 feed["candidates"] = np.arange(1, model.n_items)[None].repeat(len(rows), axis=0)
             found_vector, found_answers, *found_end = session.run(None, feed)
             _close(found_vector, expected[:, -1], f"vector, {what}")
             _close(found_answers, _answers(model, expected[:, -1]), f"scores, {what}")
-            for ours, torchs in zip(found_end, end, strict=True):
+            for ours, torchs in zip(found_end, end[: len(sizes)], strict=True):
                 _close(ours, torchs, f"state, {what}")
             return tuple(end)
 
@@ -281,7 +305,8 @@ class ModelContract:
 
         for size, length in ((1, 1), (1, 5), (3, 7), (16, 20)):
             end = check(self._rows(model, [length] * size), zero(size), f"batch {size}, length {length}")
-            check(self._rows(model, [2] * size), end, f"carried from batch {size}, length {length}")
+            if sizes:
+                check(self._rows(model, [2] * size), end, f"carried from batch {size}, length {length}")
             mixed = [length - length // 2] + [length] * (size - 1)
             check(self._rows(model, mixed), zero(size), f"batch {size}, length {length}, one row padded")
         check(self._rows(model, [0, 0]), zero(2), "empty history")

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from seqrec_plugin import cli
-from tests.conftest import random_rows, write_dataset
+from tests.conftest import random_rows, recbole_checkpoints, write_dataset
 
 
 def _examples(name: str) -> list[str]:
@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
         "dataset: films\ndata_path: data\nepochs: 1\nembedding_size: 8\nhidden_size: 8\nseeds: [1]\n"
         "models:\n- {model: LSTM4Rec, num_layers: 1}\n- model: popularity\n"
     )
+    recbole_checkpoints(path, "data", "films", ["GRU4Rec"])
     return path
 
 

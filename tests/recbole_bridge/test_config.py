@@ -127,7 +127,7 @@ def test_every_argument_that_recbole_lists_is_known(file):
         *argument_list.evaluation_arguments,
         *argument_list.dataset_arguments,
     }
-    known = {*resolve(file).settings, *settings.UNLISTED, *settings._MANAGED}
+    known = {*resolve(file).settings, *settings.UNLISTED, *settings.MANAGED}
     assert listed <= known
 
 
