@@ -23,6 +23,13 @@ class TrainingOptions:
     )
 
 
+@dataclass(frozen=True)
+class SeqrecOptions:
+    """Our own keys that only `seqrec` minds, for RecBole's models too."""
+
+    threads: int = option(1, "CPU threads that train; 0 is all that this process may use.", low=0)
+
+
 def check_ours(model: str, values: Mapping[str, Any]) -> None:
     """Check the options of one of our models.
 

@@ -6,6 +6,7 @@ where they are installed; nothing here imports it, so a typo is told in a moment
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import re
@@ -18,10 +19,15 @@ import yaml
 
 from seqrec_plugin import metrics, registry
 from seqrec_plugin.errors import BadData, WrongUsage, missing_extra, nearest
-from seqrec_plugin.recbole_bridge.options import check_ours, our_defaults
+from seqrec_plugin.recbole_bridge.options import SeqrecOptions, check_ours, our_defaults
 
 #: What `seqrec` sets where the user says nothing.
-SEQREC_DEFAULTS: dict[str, Any] = {"exact_time": True, "valid_metric": "NDCG@10", "show_progress": False, "threads": 1}
+SEQREC_DEFAULTS: dict[str, Any] = {
+    "exact_time": True,
+    "valid_metric": "NDCG@10",
+    "show_progress": False,
+    **dataclasses.asdict(SeqrecOptions()),
+}
 
 #: Keys that `seqrec` sets itself, with the reason.
 _MANAGED = {
@@ -70,9 +76,14 @@ class Resolved:
         """A configuration file that gives the same run, each line with its value's source as a comment."""
         lines = [f"model: {self.model}", f"dataset: {self.dataset}"]
         for key, setting in self.settings.items():
-            text = yaml.safe_dump(setting.value, default_flow_style=True, width=10**6, allow_unicode=True)
-            lines.append(f"{key}: {text.strip().removesuffix('...').strip()}  # {setting.source}")
+            lines.append(f"{key}: {yaml_text(setting.value)}  # {setting.source}")
         return "\n".join(lines) + "\n"
+
+
+def yaml_text(value: Any) -> str:
+    """A value as it stands in a line of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
+    return text.strip().removesuffix("...").strip()
 
 
 def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
@@ -97,16 +108,16 @@ def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
             raise WrongUsage("bad_value", f"{key} is {names[key]!r}, but must be a name.")
     model, dataset = names["model"], names["dataset"]
 
-    defaults = _defaults(model, dataset)
+    known = defaults(model, dataset)
     for key, setting in given.items():
         if key in _MANAGED:
             raise WrongUsage("bad_value", f"{key} is set by seqrec itself: {_MANAGED[key]}.", "Remove it.")
-        if key not in defaults and key not in UNLISTED:
+        if key not in known and key not in UNLISTED:
             raise WrongUsage(
-                "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, defaults)
+                "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, known)
             )
-        _check_kind(key, setting, defaults.get(key))
-    settings = {**defaults, **given}
+        _check_kind(key, setting, known.get(key))
+    settings = {**known, **given}
     resolved = Resolved(model, dataset, settings)
     _check_sense(resolved.values)
     _check_valid_metric(resolved.values)
@@ -154,8 +165,12 @@ def all_recbole_keys() -> frozenset[str]:
     return frozenset(keys)
 
 
-def _defaults(model: str, dataset: str) -> dict[str, Setting]:
-    """All keys that count for a model, with their defaults and where these come from."""
+def defaults(model: str, dataset: str) -> dict[str, Setting]:
+    """All keys that count for a model, with their defaults and where these come from.
+
+    Raises:
+        WrongUsage: `unknown_model`, `name_clash`, `missing_extra`.
+    """
     root = recbole_folder() / "properties"
     baselines = {path.stem for path in (root / "model").glob("*.yaml")} & _sequential_names()
     ours = model in registry.names()
@@ -192,7 +207,7 @@ def _sequential_names() -> set[str]:
 #: Numbers that make no sense below this.
 _AT_LEAST_ONE = ("epochs", "eval_step", "train_batch_size", "eval_batch_size", "MAX_ITEM_LIST_LENGTH")
 #: Optimizers that RecBole knows; it takes any other name for Adam.
-_LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 
 
 def _check_sense(values: Mapping[str, Any]) -> None:
@@ -207,8 +222,8 @@ def _check_sense(values: Mapping[str, Any]) -> None:
         raise WrongUsage("bad_value", f"learning_rate is {values['learning_rate']}, but must be above 0.")
     if not 0 <= values["seed"] < 2**32:
         raise WrongUsage("bad_value", f"seed is {values['seed']}, but must be 0 to {2**32 - 1}.")
-    if str(values["learner"]).lower() not in _LEARNERS:
-        hint = nearest(str(values["learner"]), _LEARNERS)
+    if str(values["learner"]).lower() not in LEARNERS:
+        hint = nearest(str(values["learner"]), LEARNERS)
         raise WrongUsage("bad_value", f"learner: there is no optimizer {values['learner']!r}.", hint)
     arguments = values["eval_args"]
     if not isinstance(arguments, Mapping) or arguments.get("order") != "TO":
