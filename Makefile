@@ -2,6 +2,7 @@
 # make test      install and run the tests
 # make lint      format, lint and types
 # make docs      write docs/models.md anew from the models' own words
+# make notebook  run docs/benchmark.ipynb anew and store what it shows (some minutes)
 # make install   create .venv and install what is pinned in constraints.txt
 # make clean     remove the demo's run and bundle, build outputs and caches; .venv stays
 #
@@ -16,12 +17,12 @@ BUNDLE := bundles/demo
 # As in: make test ARGS="tests/cli -x"
 ARGS :=
 
-.PHONY: help install demo demo-evaluate test lint docs clean
+.PHONY: help install demo demo-evaluate test lint docs notebook clean
 # A demo that was interrupted goes on where it was: make must not delete what it had.
 .PRECIOUS: $(STAMP) $(RUN)/metrics.json $(BUNDLE)/manifest.json
 
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 install: $(STAMP)
 
@@ -75,6 +76,9 @@ lint: $(STAMP)
 
 docs: $(STAMP)
 	@$(BIN)/python docs/generate.py
+
+notebook: $(STAMP)
+	@$(BIN)/python docs/run_notebook.py
 
 clean:
 	rm -rf $(RUN) $(BUNDLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -41,7 +41,7 @@ class Fresh:
         venv.create(folder / "venv", with_pip=True)
         self.run("python", *pip, "install", "--no-deps", "--no-index", *folder.glob("*.whl"), cwd=folder)
         # torch, RecBole and the others; an editable seqrec_plugin there stays hidden, for its .pth is not read.
-        (packages,) = (folder / "venv").rglob("site-packages")
+        packages = next((folder / "venv").rglob("site-packages"))
         (packages / "heavy.pth").write_text("\n".join({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
 
     def run(self, command: str, *args: str | Path, cwd: Path) -> str:
