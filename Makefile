@@ -1,6 +1,8 @@
 # make demo      train, evaluate, export, verify and recommend on MovieLens-100k (the first time some minutes)
 # make test      install and run the tests
 # make lint      format, lint and types
+# make docs      write docs/models.md anew from the models' own words
+# make notebook  run docs/benchmark.ipynb anew and store what it shows (some minutes)
 # make install   create .venv and install what is pinned in constraints.txt
 # make clean     remove the demo's run and bundle, build outputs and caches; .venv stays
 #
@@ -15,12 +17,12 @@ BUNDLE := bundles/demo
 # As in: make test ARGS="tests/cli -x"
 ARGS :=
 
-.PHONY: help install demo demo-evaluate test lint clean
+.PHONY: help install demo demo-evaluate test lint docs notebook clean
 # A demo that was interrupted goes on where it was: make must not delete what it had.
 .PRECIOUS: $(STAMP) $(RUN)/metrics.json $(BUNDLE)/manifest.json
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 install: $(STAMP)
 
@@ -71,6 +73,12 @@ lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(STAMP)
+	@$(BIN)/python docs/generate.py
+
+notebook: $(STAMP)
+	@$(BIN)/python docs/run_notebook.py
 
 clean:
 	rm -rf $(RUN) $(BUNDLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+#: A package of its own: `test_example_package.py` runs its tests where it is installed.
+collect_ignore = ["example_package"]
+
 #: Ids that files and programs like to change: they must come through byte for byte.
 AWKWARD = ["007", "NA", "苹果", 'a "b"', "null", "1e5", "True", "1.0", " lead", "ünï"]
 

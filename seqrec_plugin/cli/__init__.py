@@ -16,8 +16,8 @@ from seqrec_plugin.errors import SeqrecError, missing_extra, nearest
 
 #: Command → its line in the list, in the order in which people need them. The help loads no command.
 COMMANDS: dict[str, str] = {
-    "init": "Copy a ready-made recipe into the current folder.",
-    "models": "List the models: name, one line, paper.",
+    "init": "Write a file to train from: a recipe, or a model's options.",
+    "models": "List the models: name, one line, paper; or one's options.",
     "train": "Train a model from a recipe into a run folder.",
     "evaluate": "Show a run's metrics, masked and unmasked.",
     "benchmark": "Train several models on one split and compare them.",
@@ -76,6 +76,13 @@ def _verbose_option() -> click.Option:
     )
 
 
+def with_verbose(command: click.Command) -> click.Command:
+    """The command with `--verbose`: people look for it after the command too."""
+    if all(parameter.name != "verbose" for parameter in command.params):
+        command.params.append(_verbose_option())
+    return command
+
+
 class _Commands(click.Group):
     """Loads a command when it is called, and tells every error in one way."""
 
@@ -86,10 +93,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
-        # Where people look for it: after the command too.
-        if all(parameter.name != "verbose" for parameter in command.params):
-            command.params.append(_verbose_option())
-        return command
+        return with_verbose(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

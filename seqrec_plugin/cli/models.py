@@ -6,51 +6,64 @@ import contextlib
 import json
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from seqrec_plugin.registry import Entry
 
 
 @click.command("models")
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str | None, as_json: bool) -> None:
-    """List the models: name, one line, paper, and the package that brings it; or the options of one.
+    """List the models: name, one line, paper, and the package that brings it; or one model with its options.
 
     \b
     Examples:
       seqrec models
       seqrec models LSTM4Rec
     """
-    from seqrec_plugin import registry
-
-    if name is not None:
-        _show_options(registry.load(name).Config, as_json)
-        return
     # A third party's module may print when it is imported; our stdout is data.
     with contextlib.redirect_stdout(sys.stderr):
-        entries = registry.entries(check=True)
+        text = _list(as_json) if name is None else _one(name, as_json)
+    click.echo(text)
+
+
+def _list(as_json: bool) -> str:
+    from seqrec_plugin import registry
+
+    entries = registry.entries(check=True)
     if as_json:
-        click.echo(json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
-        return
-    for entry in entries:
-        click.echo(f"{entry.name}  ({entry.package})")
-        for line in (entry.summary, entry.paper and f"Paper: {entry.paper}"):
-            if line:
-                click.echo(f"    {line}")
-        if entry.problem:
-            click.echo(f"    Cannot be used: {entry.problem}")
+        return json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False)
+    return "\n".join(_entry(entry) for entry in entries)
 
 
-def _show_options(config: type[Any], as_json: bool) -> None:
+def _entry(entry: Entry) -> str:
+    """A model in three lines: name and package, summary, paper; and what is wrong with it."""
+    lines = [f"{entry.name}  ({entry.package})"]
+    lines += [f"    {line}" for line in (entry.summary, entry.paper and f"Paper: {entry.paper}") if line]
+    lines += [f"    Cannot be used: {entry.problem}"] if entry.problem else []
+    return "\n".join(lines)
+
+
+def _one(name: str, as_json: bool) -> str:
+    from seqrec_plugin import registry
+    from seqrec_plugin.cli.tables import options_table
     from seqrec_plugin.models.options import describe
+    from seqrec_plugin.recbole_bridge import keys
 
-    options = describe(config)
+    options, training = describe(registry.load(name).Config), keys.ours()
+    entry = next(entry for entry in registry.entries() if entry.name == name)
     if as_json:
-        click.echo(json.dumps([asdict(option) for option in options], indent=2, ensure_ascii=False))
-        return
-    rows = [("option", "type", "default", "range", "meaning")]
-    rows += [(o.name, o.type, str(o.default), o.range, o.meaning) for o in options]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        found = {"options": [asdict(o) for o in options], "training": [asdict(o) for o in training]}
+        return json.dumps(asdict(entry) | found, indent=2, ensure_ascii=False)
+    return "\n\n".join(
+        [
+            _entry(entry),
+            options_table("option", options),
+            options_table("training", training),
+            f"RecBole's own keys (epochs, learning_rate, …) too: seqrec init config --model {name}",
+        ]
+    )

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from seqrec_plugin.models.options import Described
+
+#: The least width of a column in which a sentence reads well.
+_SENTENCE = 28
 
 
 def show_metrics(metrics: dict[str, Any], as_json: bool) -> None:
@@ -34,3 +43,27 @@ def show_check(check: Any, as_json: bool) -> None:
         click.echo(json.dumps({"check": check.name, "ok": True, "detail": check.detail}))
     else:
         click.echo(f"ok  {check.name}" + (f": {check.detail}" if check.detail else ""))
+
+
+def options_table(title: str, options: Sequence[Described]) -> str:
+    """Options with type, default, range and meaning, as wide as the terminal.
+
+    The meaning wraps in its column, or stands below where the terminal leaves it no column.
+    """
+    from seqrec_plugin.recbole_bridge.settings import yaml_text
+
+    rows = [(title, "type", "default", "range", "meaning")]
+    rows += [(o.name, o.type, yaml_text(o.default), o.range, o.meaning) for o in options]
+    *widths, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    left = sum(widths) + 2 * len(widths)
+    room = shutil.get_terminal_size((100, 24)).columns - left
+    lines = []
+    for *cells, meaning in rows:
+        start = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        if room >= _SENTENCE:
+            first, *rest = textwrap.wrap(meaning, room)
+            lines += [f"{start}  {first}", *(" " * left + line for line in rest)]
+        else:
+            below = textwrap.wrap(meaning, max(left + room - 4, 20)) if meaning != "meaning" else []
+            lines += [start.rstrip(), *(f"    {line}" for line in below)]
+    return "\n".join(lines)

@@ -57,7 +57,9 @@ def complete(config_class: Any) -> None:
         load_defaults(self, model, model_class, dataset)
         if hasattr(model_class, "seqrec_model"):
             self.internal_config_dict.update(our_defaults(model_class.seqrec_model))
-            load_fields(model_class.seqrec_model, self.internal_config_dict, self.external_config_dict)
+            if "load_col" not in self.external_config_dict:
+                values = {**self.internal_config_dict, **self.external_config_dict}
+                self.internal_config_dict["load_col"] = load_fields(model_class.seqrec_model, values)
 
     @functools.wraps(initialise)
     def init(self: Any, *args: Any, **kwargs: Any) -> None:

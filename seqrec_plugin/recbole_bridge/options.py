@@ -39,6 +39,13 @@ class TrainingOptions:
 SHARED_WITH_BASELINES = ("exact_time", "BEHAVIOR_FIELD", "target_behaviors")
 
 
+@dataclass(frozen=True)
+class SeqrecOptions:
+    """Our own keys that only `seqrec` minds, for RecBole's models too."""
+
+    threads: int = option(1, "CPU threads that train; 0 is all that this process may use.", low=0)
+
+
 def check_ours(model: str, values: Mapping[str, Any]) -> None:
     """Check the options of one of our models.
 
@@ -117,25 +124,24 @@ def fields_read(model: str, values: Mapping[str, Any]) -> list[str]:
     return found + (list(options.NUMERIC_FIELDS) if FEATURES in names else [])
 
 
-def load_fields(model: str, defaults: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Add to `load_col` what the model needs.
+def load_fields(model: str, values: Mapping[str, Any], by_user: bool = False) -> Any:
+    """RecBole's `load_col` with what the model needs.
 
     RecBole loads user and item only off ml-100k, and a sequential model then dies without its time field.
 
     Args:
         model: its name.
-        defaults: option → default; its load_col is replaced.
-        given: what the user chose.
+        values: every key, `load_col` among them.
+        by_user: whether the user chose `load_col`: then only what the model reads besides is added.
     """
-    values = {**defaults, **given}
-    load_col = defaults.get("load_col")
+    load_col = values.get("load_col")
     if not isinstance(load_col, Mapping) or "inter" not in load_col:
-        return
+        return load_col
     fields = list(load_col["inter"])
-    if fields == ["user_id", "item_id"]:
+    if fields == ["user_id", "item_id"] and not by_user:
         fields = [values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
     more = fields_read(model, values)
-    defaults["load_col"] = {**load_col, "inter": fields + [field for field in more if field not in fields]}
+    return {**load_col, "inter": fields + [field for field in more if field not in fields]}
 
 
 def _check_columns(model: str, model_class: Any, chosen: Any, training: TrainingOptions) -> None:

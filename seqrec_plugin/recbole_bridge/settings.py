@@ -6,6 +6,7 @@ where they are installed; nothing here imports it, so a typo is told in a moment
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import re
@@ -20,6 +21,7 @@ from seqrec_plugin import metrics, registry
 from seqrec_plugin.errors import BadData, WrongUsage, missing_extra, nearest
 from seqrec_plugin.recbole_bridge.options import (
     SHARED_WITH_BASELINES,
+    SeqrecOptions,
     check_ours,
     load_fields,
     our_defaults,
@@ -31,7 +33,7 @@ SEQREC_DEFAULTS: dict[str, Any] = {
     "exact_time": True,
     "valid_metric": "NDCG@10",
     "show_progress": False,
-    "threads": 1,
+    **dataclasses.asdict(SeqrecOptions()),
     "time_limit": 0.0,
 }
 
@@ -82,9 +84,14 @@ class Resolved:
         """A configuration file that gives the same run, each line with its value's source as a comment."""
         lines = [f"model: {self.model}", f"dataset: {self.dataset}"]
         for key, setting in self.settings.items():
-            text = yaml.dump(setting.value, Dumper=_Dumper, default_flow_style=True, width=10**6, allow_unicode=True)
-            lines.append(f"{key}: {text.strip().removesuffix('...').strip()}  # {setting.source}")
+            lines.append(f"{key}: {yaml_text(setting.value)}  # {setting.source}")
         return "\n".join(lines) + "\n"
+
+
+def yaml_text(value: Any) -> str:
+    """A value as it stands in a line of YAML."""
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
+    return text.strip().removesuffix("...").strip()
 
 
 def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
@@ -121,20 +128,19 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
             raise WrongUsage("bad_value", f"{key} is {names[key]!r}, but must be a name.")
     model, dataset = names["model"], names["dataset"]
 
-    defaults = defaults_of(model, dataset)
+    known = defaults_of(model, dataset)
     for key, setting in given.items():
         if key in MANAGED:
             raise WrongUsage("bad_value", f"{key} is set by seqrec itself: {MANAGED[key]}.", "Remove it.")
-        if key not in defaults and key not in UNLISTED:
+        if key not in known and key not in UNLISTED:
             raise WrongUsage(
-                "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, defaults)
+                "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, known)
             )
-        check_kind(key, setting, defaults.get(key))
-    with_fields = {key: setting.value for key, setting in defaults.items()}
-    load_fields(model, with_fields, {key: setting.value for key, setting in given.items()})
-    if with_fields["load_col"] != defaults["load_col"].value:
-        defaults["load_col"] = Setting(with_fields["load_col"], model)
-    settings = {**defaults, **given}
+        check_kind(key, setting, known.get(key))
+    settings = {**known, **given}
+    values = {key: setting.value for key, setting in settings.items()}
+    if (load_col := load_fields(model, values, by_user="load_col" in given)) != values["load_col"]:
+        settings["load_col"] = Setting(load_col, model)
     resolved = Resolved(model, dataset, settings)
     task = registry.load(model).task if resolved.ours else "next_item"
     _check_sense(resolved.values, "labeled" if task == "probability" else "full")
@@ -195,7 +201,11 @@ def all_recbole_keys() -> frozenset[str]:
 
 
 def defaults_of(model: str, dataset: str) -> dict[str, Setting]:
-    """All keys that count for a model, with their defaults and where these come from."""
+    """All keys that count for a model, with their defaults and where these come from.
+
+    Raises:
+        WrongUsage: `unknown_model`, `name_clash`, `missing_extra`.
+    """
     root = recbole_folder() / "properties"
     baselines = {path.stem for path in (root / "model").glob("*.yaml")} & _sequential_names()
     ours = model in registry.names()
@@ -217,6 +227,8 @@ def defaults_of(model: str, dataset: str) -> dict[str, Setting]:
         own["train_neg_sample_args"] = None
     settings |= {key: Setting(value, model) for key, value in own.items()}
     settings |= {key: Setting(value, "seqrec") for key, value in SEQREC_DEFAULTS.items()}
+    if (load_col := load_fields(model, values | own)) != values["load_col"]:
+        settings["load_col"] = Setting(load_col, model)
     chosen = registry.load(model).defaults if ours else {}
     return settings | {key: Setting(value, model) for key, value in chosen.items()}
 
@@ -231,7 +243,7 @@ def _sequential_names() -> set[str]:
 #: Numbers that make no sense below this.
 _AT_LEAST_ONE = ("epochs", "eval_step", "train_batch_size", "eval_batch_size", "MAX_ITEM_LIST_LENGTH")
 #: Optimizers that RecBole knows; it takes any other name for Adam.
-_LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 
 
 def _check_sense(values: Mapping[str, Any], wanted_mode: str) -> None:
@@ -246,8 +258,8 @@ def _check_sense(values: Mapping[str, Any], wanted_mode: str) -> None:
         raise WrongUsage("bad_value", f"learning_rate is {values['learning_rate']}, but must be above 0.")
     if not 0 <= values["seed"] < 2**32:
         raise WrongUsage("bad_value", f"seed is {values['seed']}, but must be 0 to {2**32 - 1}.")
-    if str(values["learner"]).lower() not in _LEARNERS:
-        hint = nearest(str(values["learner"]), _LEARNERS)
+    if str(values["learner"]).lower() not in LEARNERS:
+        hint = nearest(str(values["learner"]), LEARNERS)
         raise WrongUsage("bad_value", f"learner: there is no optimizer {values['learner']!r}.", hint)
     arguments = values["eval_args"]
     if not isinstance(arguments, Mapping) or arguments.get("order") != "TO":

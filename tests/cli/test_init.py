@@ -65,3 +65,46 @@ def test_find_names_the_nearest(name: str) -> None:
         shipped.find(name)
     assert caught.value.code == "bad_value"
     assert "'lstm_ml100k'" in caught.value.hint
+
+
+def test_config_writes_what_trains_and_never_overwrites() -> None:
+    result = init("config", "--model", "LSTM4Rec")
+    assert result.exit_code == 0 and result.stdout == "LSTM4Rec.yaml\n"
+    text = Path("LSTM4Rec.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# seqrec train LSTM4Rec.yaml -o runs/LSTM4Rec\n")
+    assert "\nmodel: LSTM4Rec\ndataset: ml-100k\n" in text
+
+    again = init("config", "--model", "LSTM4Rec")
+    assert again.exit_code == 2 and "exists here already" in again.stderr
+    assert Path("LSTM4Rec.yaml").read_text(encoding="utf-8") == text
+
+
+def test_config_fills_in_the_data_set_and_takes_another_name() -> None:
+    result = init("config", "--model", "SASRec", "--dataset", "shop", "--data-path", "my data", "-o", "a b.yaml")
+    assert result.exit_code == 0 and result.stdout == "a b.yaml\n"
+    text = Path("a b.yaml").read_text(encoding="utf-8")
+    assert text.startswith("# seqrec train 'a b.yaml' -o 'runs/a b'\n")
+    assert "\ndataset: shop\n" in text and "\ndata_path: my data " in text
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["--model", "LSTM5Rec"], 2, "Did you mean 'LSTM4Rec'?"),
+        (["--model", "SASRek"], 2, "Did you mean 'SASRec'?"),
+        (["--model", "LSTM4Rec", "-o", "not/there.yaml"], 3, "not/there.yaml cannot be written"),
+        ([], 2, "--model"),
+    ],
+)
+def test_config_tells_what_is_wrong(args: list[str], code: int, told: str) -> None:
+    result = init("config", *args)
+    assert result.exit_code == code and told in result.stderr
+    assert not list(Path().iterdir())
+
+
+def test_the_help_shows_both_kinds() -> None:
+    text = init("--help").stdout
+    assert "  config " in text
+    for name in shipped.shipped():
+        assert f"  {name} " in text
+    assert "Show where an error comes from" in init("config", "--help").stdout
