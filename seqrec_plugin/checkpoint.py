@@ -95,6 +95,11 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     imported: bool = False
 
     @property
+    def told_target_time(self) -> bool:
+        """Whether the model read the time of the target itself, in evaluation too."""
+        return bool(self.model_config.get("time_to_ask"))
+
+    @property
     def portable(self) -> bool:
         """Whether the model runs without RecBole."""
         return self.ours or self.imported

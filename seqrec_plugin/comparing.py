@@ -193,6 +193,7 @@ def _run(outcome: Outcome) -> dict[str, Any]:
         "best_epoch": info.epoch + 1,
         "epochs": last.get("epoch", info.epoch) + 1,
         "cut": info.cut,
+        "told_target_time": info.told_target_time,
         "seconds": last.get("elapsed_seconds"),
         "seconds_per_epoch": _median([record.get("training_seconds") for record in curve]),
         "validation_seconds": _median([record.get("validation_seconds") for record in curve]),

@@ -14,6 +14,8 @@ from seqrec_plugin.errors import BadData, nearest
 from seqrec_plugin.manifest import Manifest
 from seqrec_plugin.vocabulary import Vocabulary
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class Event(NamedTuple):
     """Something that a user did with an item. `time` is in seconds."""
@@ -109,6 +111,11 @@ def to_question(value: Any) -> Question:
     for key in ("history", "exclude", "candidates"):
         if key in fields:
             fields[key] = id_texts(fields[key], key)
+    for key in ("time", "behavior", "features"):
+        lists = fields.get(key)
+        for values in lists.values() if isinstance(lists, Mapping) else [lists]:
+            if isinstance(values, (list, tuple)) and None in values:
+                raise BadData("bad_question", f"{key} holds a null.", "Give one value an item of the history.")
     try:
         return msgspec.convert(fields, Question)
     except msgspec.ValidationError as error:
@@ -227,14 +234,19 @@ def _times(times: list[Any], now: Any, since: float | None) -> tuple[list[float]
     """Numbers that do not decrease."""
     latest = since
     for place, value in enumerate([*times, *([] if now is None else [now])]):
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        if not _is_number(value):
             raise BadData("bad_question", f"time[{place}] is {_kind(value)}, but must be a number of seconds.")
-        if not np.isfinite(value):
-            raise BadData("bad_question", f"time[{place}] is {value}, but must be a number of seconds.")
         if latest is not None and value < latest:
             raise BadData("bad_question", f"time[{place}] is {value}, before {latest}.", "A history is oldest first.")
         latest = float(value)
     return [float(value) for value in times], None if now is None else float(now)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that float32 can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    return bool(-_LARGEST <= value <= _LARGEST)  # not so for NaN
 
 
 def _behavior(name: Any, place: int, manifest: Manifest) -> int:
@@ -258,8 +270,7 @@ def _features(question: Question, manifest: Manifest) -> npt.NDArray[np.float32]
                 "bad_question", f"features lacks {name!r}, a list of {n} numbers.", "Give one an item of the history."
             )
         for place, value in enumerate(values):
-            number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-            if not number or not np.isfinite(np.float32(value)):
+            if not _is_number(value):
                 raise BadData("bad_question", f"features.{name}[{place}] is {_kind(value)}, but must be a number.")
         column[:] = values
     return out

@@ -79,13 +79,19 @@ def _cost(result: dict[str, Any]) -> Table:
 
 
 def _notes(result: dict[str, Any]) -> list[str]:
-    """Which runs the table lacks, and why."""
-    return [
+    """Which runs the table lacks, and why; and which models were told more than the others."""
+    missing = [
         f"{model['label']}, seed {run['seed']}: {run['reason']}"
         for model in result["models"]
         for run in model["runs"]
         if run["state"] != "finished"
     ]
+    told = [
+        f"{model['label']} was told the time of the target itself (time_to_ask)"
+        for model in result["models"]
+        if any(run.get("told_target_time") for run in model["runs"])
+    ]
+    return told + missing
 
 
 def _explained(result: dict[str, Any]) -> str:

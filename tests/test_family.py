@@ -128,6 +128,11 @@ def test_events_one_by_one_give_the_answer_of_the_whole(trained, mixed):
         assert found == pytest.approx([*(item.score for item in expected.items), expected.probability or 0], abs=1e-5)
 
 
+def test_a_run_says_whether_it_was_told_the_targets_time(trained):
+    run, _, options = trained
+    assert run.info.told_target_time == options.get("time_to_ask", False)
+
+
 def test_what_a_model_reads_must_be_told(trained):
     _, recommender, _ = trained
     item = recommender.vocabulary.token(1)

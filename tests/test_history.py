@@ -85,6 +85,81 @@ def test_inputs_for_other_models_are_let_through():
     assert question.time == (1.5,) and question.behavior == ("buy",) and question.features == {"age": 3}
 
 
+@pytest.mark.parametrize("told", [{"time": [None]}, {"behavior": [None]}, {"features": {"age": [None]}}], ids=str)
+def test_a_null_among_what_is_told_is_refused_by_every_model(told):
+    with pytest.raises(BadData, match="null"):
+        ask({"history": ["a"], **told})
+
+
+TIMED = ("time_gap", "next_time_gap", "behavior", "next_behavior", "features")
+
+
+def timed():
+    """The manifest of a model that reads everything."""
+    from seqrec_plugin.manifest import tensors
+
+    inputs, _ = tensors("next_item", TIMED, (), features=1, top_k=2, embedding_size=2, candidates=False)
+    return summing.manifest(inputs=inputs, behaviors=("view", "buy"), features=("price",), max_history=3)
+
+
+def told(history, time, **others):
+    n = len(history)
+    question = {"history": history, "time": time, "behavior": ["view"] * n, "features": {"price": [1.5] * n}}
+    return encode(ask({**question, **others}), VOCABULARY, timed())
+
+
+def test_gaps_are_between_known_events_and_the_first_has_none():
+    found = told(["007", "?", "NA", "null"], [100, 103, 110, 110])
+    assert found.row.columns["time_gap"].tolist() == [-1, 10, 0]
+    assert found.unknown == ["?"] and found.time == 110
+
+
+def test_the_cut_leaves_its_first_event_without_a_gap():
+    found = told(["007", "NA", "null", "1e5"], [0, 1, 3, 7])
+    assert found.truncated and found.row.columns["time_gap"].tolist() == [-1, 2, 4]
+
+
+def test_one_entry_more_is_of_the_event_asked_for():
+    found = told(["007", "NA"], [10, 20, 50.5], behavior=["view", "view", "buy"])
+    assert found.row.columns["next_time_gap"] == 30.5 and found.row.columns["next_behavior"] == 2
+    silent = told(["007", "NA"], [10, 20])
+    assert silent.row.columns["next_time_gap"] == -1 and silent.row.columns["next_behavior"] == 0
+
+
+def test_seconds_of_today_keep_their_gaps():
+    assert told(["007", "NA"], [1_700_000_000, 1_700_000_001]).row.columns["time_gap"].tolist() == [-1, 1]
+
+
+def test_where_a_history_goes_on_its_first_gap_is_to_the_event_before():
+    question = ask({"history": ["007"], "time": [25], "behavior": ["buy"], "features": {"price": [2]}})
+    assert encode(question, VOCABULARY, timed(), since=20.0).row.columns["time_gap"].tolist() == [5]
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"time": [1]}, "1 entries for a history of 2"),
+        ({"time": [1, 2, 3, 4]}, "4 entries"),
+        ({"time": [2, 1]}, r"time\[1\] is 1, before 2"),
+        ({"time": [1, "now"]}, r"time\[1\] is a text"),
+        ({"time": [1, True]}, r"time\[1\] is true"),
+        ({"time": [1, 1e300]}, r"time\[1\] is the number 1e"),
+        ({"behavior": ["view", "byu"]}, "Did you mean 'buy'"),
+        ({"behavior": ["view"]}, "behavior has 1 entries"),
+        ({"features": {}}, "features lacks 'price'"),
+        ({"features": {"price": [1]}}, "a list of 2 numbers"),
+        ({"features": {"price": [1, "2"]}}, r"features.price\[1\] is a text"),
+        ({"features": {"price": [1, 1e39]}}, r"features.price\[1\]"),
+        ({"features": {"prise": [1, 2]}}, "Did you mean 'price'"),
+    ],
+    ids=str,
+)
+def test_what_is_told_amiss_is_refused_with_its_place(others, words):
+    with pytest.raises(BadData, match=words) as caught:
+        told(["007", "NA"], **{"time": [1, 2], **others})
+    assert caught.value.code == "bad_question"
+
+
 def test_a_plain_text_is_not_a_list_of_its_letters():
     with pytest.raises(BadData, match=r"Write \['abc'\]"):
         id_texts("abc", "history")

@@ -32,4 +32,6 @@ def command(run: Path, as_json: bool) -> None:
     else:
         metrics = folder.metrics()
         click.echo(f"{folder.info.model} is RecBole's own: these are the metrics that its training wrote.", err=True)
+    if folder.info.told_target_time:
+        click.echo("The model was told the time of each target itself (time_to_ask).", err=True)
     show_metrics(metrics, as_json)

@@ -57,6 +57,8 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
             f"on {info.threads} thread(s), in {output}" + (_cut(run) if info.cut else ""),
             err=True,
         )
+    if info.told_target_time:
+        click.echo("The model was told the time of each target itself (time_to_ask).", err=True)
     show_metrics(metrics, as_json)
 
 

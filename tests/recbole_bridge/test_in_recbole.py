@@ -133,3 +133,45 @@ where = "recbole.model.sequential_recommender."
 print(json.dumps([importlib.util.find_spec(where + name) is None for name in ("nosuch", "lstm4rec")]))
 """
     assert _run(code, tmp_path) == [True, False]
+
+
+def test_every_model_trains_and_evaluates_by_its_name(mixed, tmp_path):
+    """Those that read times, behaviours or numbers too: on rows that RecBole read, with its float32 times."""
+    code = """
+import seqrec_plugin
+from seqrec_plugin import registry
+from recbole.quick_start import run_recbole
+found = {}
+for name in registry.names():
+    options = {**OPTIONS, "data_path": sys.argv[1]}
+    if name == "LSTMRanker":
+        options |= {"target_behaviors": ["buy"], "NUMERIC_FIELDS": ["price"], "read_behaviors": True}
+    sys.argv[1:], kept = [], sys.argv[1:]
+    found[name] = run_recbole(model=name, dataset="mixed", config_dict=options)["test_result"]
+    sys.argv[1:] = kept
+print(json.dumps(found))
+"""
+    found = _run(code, tmp_path, str(mixed))
+    assert set(found.pop("LSTMRanker")) == {"auc", "logloss"}
+    assert {"BehaviorLSTM4Rec", "TimeLSTM4Rec", "LRU4Rec", "GatedLRU4Rec"} <= set(found)
+    assert all("ndcg@10" in result for result in found.values())
+
+
+def test_gaps_are_exact_though_recboles_times_are_not(mixed, tmp_path):
+    code = """
+import seqrec_plugin
+from recbole.config import Config
+from recbole.data import create_dataset
+path, sys.argv[1:] = sys.argv[1], []
+config = Config(model="TimeLSTM4Rec", dataset="mixed", config_dict={**OPTIONS, "data_path": path, "exact_time": True})
+train, valid, test = create_dataset(config).build()
+gaps, lengths = test.inter_feat["_column_time_gap"], test.inter_feat["item_length"]
+rounded = test.inter_feat["timestamp_list"]
+print(json.dumps([gaps.tolist(), lengths.tolist(), rounded.diff(dim=1).tolist()]))
+"""
+    gaps, lengths, rounded = _run(code, tmp_path, str(mixed))
+    real = [gap for row, n in zip(gaps, lengths, strict=True) for gap in row[1:n]]
+    assert set(real) == set(range(1, 9))  # as `random_rows` drew them
+    assert all(row[0] == -1 for row in gaps)
+    known = {gap for row, n in zip(rounded, lengths, strict=True) for gap in row[: n - 1]}
+    assert known <= {0.0, 128.0}
