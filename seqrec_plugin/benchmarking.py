@@ -18,6 +18,7 @@ from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.comparing import Candidate, Outcome
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.planning import Entry, Plan
+from seqrec_plugin.recbole_bridge import data_files
 from seqrec_plugin.recbole_bridge.settings import Resolved
 
 JSON_FILE, MARKDOWN_FILE = "benchmark.json", "benchmark.md"
@@ -85,14 +86,14 @@ def jobs(plan: Plan, output: Path, *, force: bool = False) -> list[Job]:
 
 
 def _fingerprint(resolved: Resolved) -> str:
-    file = training.data_file(resolved)
+    file = data_files.data_file(resolved)
     if not file.is_file():
         raise BadData(
             "dataset_missing",
             f"The data set {resolved.dataset!r} has no file {file}.",
             "Set data_path to the folder that holds the data set's folder.",
         )
-    return training.sha256(file)
+    return data_files.sha256(file)
 
 
 class Benchmark:

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seqrec_plugin import metrics
-from seqrec_plugin.checkpoint import SPLIT_FILE, Ranks, RunFolder, Split
+from seqrec_plugin.checkpoint import SPLIT_FILE, Ranks, RunFolder
 from seqrec_plugin.errors import BadData
+from seqrec_plugin.split import Split
 
 #: The entry that needs no training: every user gets the items that most training events have.
 POPULARITY = "popularity"

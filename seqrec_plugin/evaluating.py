@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqrec_plugin import imported, metrics, ranking, registry
-from seqrec_plugin.checkpoint import RunFolder, Split
+from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import NEXT, Row, negatives, padded
 from seqrec_plugin.errors import BadData
 from seqrec_plugin.models import options
 from seqrec_plugin.models.base import SequenceModel
+from seqrec_plugin.split import Split
 
 #: (item_seq, columns) → scores
 Scorer = Callable[[npt.NDArray[np.int64], Mapping[str, npt.NDArray[Any]]], npt.NDArray[np.float32]]

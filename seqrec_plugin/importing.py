@@ -8,7 +8,6 @@ own validation score on it.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import time
 from collections.abc import Iterable
@@ -24,6 +23,7 @@ from seqrec_plugin.checkpoint import RunFolder, RunInfo
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.models import options
+from seqrec_plugin.recbole_bridge import data_files
 from seqrec_plugin.recbole_bridge.importing import first_scores, rebuild, resolve_stored
 from seqrec_plugin.recbole_bridge.settings import Resolved
 from seqrec_plugin.unpickling import Checkpoint, Inert, StoredTensor, plain
@@ -62,14 +62,14 @@ def import_recbole(file: Path, output: Path, *, overrides: Iterable[str] = (), f
     started = time.monotonic()
     stored = _read(file)
     resolved = resolve_stored(stored.model, stored.dataset, stored.given, stored.final, overrides)
-    data_file = training.data_file(resolved)
+    data_file = data_files.data_file(resolved)
     if not data_file.is_file():
         raise BadData(
             "dataset_missing",
             f"The data set {resolved.dataset!r} that the checkpoint was trained on has no file {data_file}.",
             "Give --set data_path=… with the folder that holds the data set's folder.",
         )
-    titles = training.titles_of(resolved)
+    titles = data_files.titles_of(resolved)
     threads = set_threads(resolved.values["threads"])
     try:
         run = RunFolder.create(output, force)
@@ -96,7 +96,7 @@ def import_recbole(file: Path, output: Path, *, overrides: Iterable[str] = (), f
             imported=not resolved.ours,
             model_config=config,
             dataset=resolved.dataset,
-            data_sha256=_sha256(data_file),
+            data_sha256=data_files.sha256(data_file),
             n_items=int(dataset.item_num),
             max_history=int(trainer.config["MAX_ITEM_LIST_LENGTH"]),
             exclude_seen=training.share_of_repeats(split) < training.RARE_REPEATS,
@@ -155,11 +155,6 @@ def _read(file: Path) -> _Stored:
         raise BadData("checkpoint_invalid", f"{file} is no RecBole checkpoint: {reason}.", hint) from None
     weights = {name: found.tensor(weight) for name, weight in state.items()}
     return _Stored(model, dataset, given, final, weights, epoch, float(score))
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _rebuild(file: Path, stored: _Stored, resolved: Resolved, run: RunFolder) -> tuple[Any, Any, Any]:

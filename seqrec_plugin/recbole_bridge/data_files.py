@@ -1,0 +1,120 @@
+"""The files that a configuration names: where they are, and whether they can be trained on.
+
+They are read before anything is made, so that a mistake costs no training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from seqrec_plugin import atomic
+from seqrec_plugin.errors import BadData, WrongUsage
+from seqrec_plugin.recbole_bridge.options import fields_read, training_options
+from seqrec_plugin.recbole_bridge.settings import Resolved, recbole_folder
+
+
+def data_file(resolved: Resolved) -> Path:
+    """The `.inter` file of a configuration; ml-100k is the one in RecBole's wheel."""
+    name = resolved.dataset
+    if name == "ml-100k":
+        return recbole_folder() / "dataset_example" / name / f"{name}.inter"
+    return Path(str(resolved.values["data_path"])) / name / f"{name}.inter"
+
+
+def check_data(resolved: Resolved) -> str:
+    """Read the events once before anything is made, so that a mistake in them costs nothing; returns the sha256."""
+    file = data_file(resolved)
+    if not file.is_file():
+        raise BadData(
+            "dataset_missing",
+            f"The data set {resolved.dataset!r} has no file {file}.",
+            "Set data_path to the folder that holds the data set's folder.",
+        )
+    values = resolved.values
+    fields = {key: values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")}
+    table = atomic.read(
+        file,
+        separator=values["field_separator"],
+        encoding=values.get("encoding") or "utf-8",
+        ids=[fields["USER_ID_FIELD"], fields["ITEM_ID_FIELD"]] if values["exact_time"] else [],
+    )
+    columns = values["load_col"]
+    loaded = columns.get("inter", ()) if isinstance(columns, Mapping) else table.names
+    own = training_options(values)
+    needed = fields_read(resolved.model, values)
+    for field in needed:
+        if field not in table.names:
+            key = "BEHAVIOR_FIELD" if field == own.BEHAVIOR_FIELD else "NUMERIC_FIELDS"
+            hint = f"Set {key} to one of {', '.join(n for n in table.names if n not in fields.values())}."
+            raise BadData("dataset_invalid", f"{file} has no field {field!r}, which {resolved.model} reads.", hint)
+        if "" in table.column(field):
+            line = table.column(field).index("") + 2
+            raise BadData("dataset_invalid", f"{file}, line {line}: {field} is empty.", "Each event needs a value.")
+    for key, field in fields.items():
+        if field not in table.names:
+            hint = f"Set {key} to one of {', '.join(table.names)}."
+            raise BadData("dataset_invalid", f"{file} has no field {field!r}.", hint)
+        if field not in loaded:
+            raise WrongUsage("bad_value", f"load_col leaves out {field!r}, which {key} names.", "Add it to load_col.")
+    if values["exact_time"]:
+        table.exact_times(fields["TIME_FIELD"])
+    else:
+        for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+            _check_for_recboles_reader(table, fields[key])
+    return sha256(file)
+
+
+def sha256(file: Path) -> str:
+    """The fingerprint of a data set's file, as runs hold it."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+#: What pandas, and so RecBole's reader, takes for a missing value; RecBole then drops the event.
+_MISSING = frozenset(
+    [
+        "#N/A",
+        "#N/A N/A",
+        "#NA",
+        "-1.#IND",
+        "-1.#QNAN",
+        "-NaN",
+        "-nan",
+        "1.#IND",
+        "1.#QNAN",
+        "<NA>",
+        "N/A",
+        "NA",
+        "NULL",
+        "NaN",
+        "None",
+        "n/a",
+        "nan",
+        "null",
+        "",
+    ]
+)
+
+
+def _check_for_recboles_reader(table: atomic.Table, field: str) -> None:
+    """Without `exact_time` RecBole reads the file its own way: no event may be lost in silence."""
+    for line, value in enumerate(table.column(field), start=2):
+        if value in _MISSING or value.startswith('"'):
+            raise BadData(
+                "dataset_invalid",
+                f"{table.path}, line {line}: RecBole's own reader loses the {field} {value!r}.",
+                "Set exact_time: true, which reads ids byte for byte.",
+            )
+
+
+def titles_of(resolved: Resolved) -> dict[str, str]:
+    """Item → title from the `.item` file, if there is one; read before the training, so that a mistake costs none."""
+    values = resolved.values
+    return atomic.titles(
+        data_file(resolved).with_suffix(".item"),
+        values["ITEM_ID_FIELD"],
+        separator=values["field_separator"],
+        encoding=values.get("encoding") or "utf-8",
+    )
