@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from seqrec_plugin import atomic
 from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
+from seqrec_plugin.history import Event
 from tests.conftest import AWKWARD
 
 HEADER = "user_id:token\titem_id:token\ttimestamp:float\n"
@@ -177,7 +178,7 @@ def test_histories_are_in_exact_order_ties_in_file_order(file):
     )
     histories = atomic.AtomicHistories(path)
     assert [event.item for event in histories.history("u")] == ["early", "tie1", "tie2", "late"]
-    assert histories.history("v") == [("other", 1)]
+    assert histories.history("v") == [Event("other", 1.0)]
     fails("unknown_user", lambda: histories.history("w"), "'w'")
 
 
