@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR, NEXT_TIME_GAP, TIME_GAP
@@ -19,7 +20,7 @@ It holds nothing about any user.
 | catalogue | {n_items} items |
 | history | the newest {max_history} events are read{carried} |
 | one answer | {answer} |
-{newcomer}| trained | epoch {epoch}, seed {seed} |
+{columns}{newcomer}| trained | epoch {epoch}, seed {seed} |
 | agreement with torch | {absolute:.1e} at most, over {histories} histories |
 {metrics}
 ## From Python
@@ -47,6 +48,7 @@ It holds nothing about any user.
 _SESSION = """
     session = recommender.session()          # one event at a time, at a cost that does not grow
     answer = session.push({pushed})
+    {show}
 """
 
 _BARE = """ With Python's own onnxruntime, for one user:
@@ -66,27 +68,21 @@ _BARE = """ With Python's own onnxruntime, for one user:
 def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
     """The card of a bundle."""
     example = list(vocabulary.tokens[:3])
-    newcomer = manifest.provenance.newcomer
     told, pushed = _told(manifest, len(example)), _told(manifest, 1)
-    options = "".join(f" --{key} {_joined(value)}" for key, value in told.items())
+    asked = {"candidates": example[:2]} if manifest.takes_candidates else {}
     bare = ""
     if manifest.task == "next_item":
         what = "A recommender in one folder: give it what a user did, oldest first, and it names what comes next."
         seen = "left out" if manifest.exclude_seen else "kept"
         answer = f"at most {manifest.top_k} items; a user's own items are {seen} by default"
         call, show = f"recommend({_arguments(example, told)}, k=5)", "for item in answer.items:\n        print(item)"
-        command = f"recommend . --history {','.join(example)}{options} -k 5"
         if not manifest.columns:
             bare = _BARE.format(history=example)
     else:
-        what = "A model of probabilities in one folder: give it what a user did, oldest first, and it says how likely"
-        what += f" the next step is {' or '.join(manifest.target_behaviors) or 'on an item'}."
-        answer = "a probability for each candidate item" if manifest.takes_candidates else "one probability"
-        asked = {"candidates": example[:2]} if manifest.takes_candidates else {}
+        what = f"A model in one folder: give it what a user did, oldest first, and it says\n{manifest.meaning}."
+        answer = manifest.meaning
         call, show = f"score({_arguments(example, told | asked)})", "print(answer)"
-        pushed = pushed | asked
-        candidates = f" --candidates {','.join(example[:2])}" if asked else ""
-        command = f"score . --history {','.join(example)}{options}{candidates}"
+    newcomer = manifest.provenance.newcomer
     return _TEXT.format(
         model=manifest.provenance.model,
         dataset=manifest.provenance.dataset,
@@ -103,21 +99,49 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
         metrics=_metrics(manifest),
         call=call,
         show=show,
-        session=_SESSION.format(pushed=_arguments(example[:1], pushed)) if manifest.state else "",
-        command=command,
+        session=_SESSION.format(pushed=_arguments(example[:1], pushed | asked), show=show) if manifest.state else "",
+        command=command(manifest, vocabulary, "."),
+        columns=_columns(manifest),
         inputs=", ".join(f"`{tensor.name}`" for tensor in manifest.inputs),
         outputs=", ".join(f"`{tensor.name}`" for tensor in manifest.outputs),
         bare=bare,
     )
 
 
+def command(manifest: Manifest, vocabulary: Vocabulary, place: str) -> str:
+    """A command that asks the bundle at a place something, without the `seqrec` before it."""
+    example = list(vocabulary.tokens[:3])
+    told = _told(manifest, len(example))
+    options = "".join(f" --{key} {_joined(value)}" for key, value in told.items())
+    history = shlex.quote(",".join(example))
+    if manifest.task == "next_item":
+        return f"recommend {place} --history {history}{options} -k 5"
+    candidates = f" --candidates {shlex.quote(','.join(example[:2]))}" if manifest.takes_candidates else ""
+    return f"score {place} --history {history}{options}{candidates}"
+
+
+def _columns(manifest: Manifest) -> str:
+    """Rows of the table: what a question must tell besides the items."""
+    rows = []
+    if TIME_GAP in manifest.columns:
+        more = "; one more is the moment of asking" if NEXT_TIME_GAP in manifest.columns else ""
+        rows.append(("time", f"seconds, one entry an item{more}"))
+    if {BEHAVIOR, NEXT_BEHAVIOR} & set(manifest.columns):
+        more = "; one more is the behaviour wanted next" if NEXT_BEHAVIOR in manifest.columns else ""
+        rows.append(("behavior", f"one of {', '.join(manifest.behaviors)}, one entry an item{more}"))
+    if manifest.features:
+        rows.append(("features", f"{', '.join(manifest.features)}: numbers as they are, one an item"))
+    return "".join(f"| {name} | {text} |\n" for name, text in rows)
+
+
 def _told(manifest: Manifest, n: int) -> dict[str, Any]:
     """What the model reads of each event beside the item, made up for an example of n events."""
     told: dict[str, Any] = {}
     if {TIME_GAP, NEXT_TIME_GAP} & set(manifest.columns):
-        told["time"] = [1_700_000_000 + 60 * i for i in range(n)]
+        told["time"] = [1_700_000_000 + 60 * i for i in range(n + (NEXT_TIME_GAP in manifest.columns))]
     if {BEHAVIOR, NEXT_BEHAVIOR} & set(manifest.columns):
-        told["behavior"] = [manifest.behaviors[0]] * n
+        wanted = [manifest.behaviors[-1]] if NEXT_BEHAVIOR in manifest.columns else []
+        told["behavior"] = [manifest.behaviors[0]] * n + wanted
     if manifest.features:
         told["features"] = {name: [1.0] * n for name in manifest.features}
     return told
@@ -128,15 +152,18 @@ def _arguments(history: list[str], told: dict[str, Any]) -> str:
 
 
 def _joined(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else f"'{json.dumps(value)}'"
+    return shlex.quote(",".join(map(str, value)) if isinstance(value, list) else json.dumps(value))
 
 
 def _metrics(manifest: Manifest) -> str:
     measured = manifest.provenance.metrics.get("test")
     if not measured:
         return ""
-    how, values = "", measured.get("probability")
-    if values is None:
-        how, values = " (own history left out of the ranking)", measured["masked"]
-    rows = "".join(f"| {name} | {value:.4f} |\n" for name, value in values.items())
-    return f"\nOn the test split{how}:\n\n| metric | value |\n| --- | --- |\n{rows}"
+    targets = f", {measured['targets']} targets" if "targets" in measured else ""
+    if "probability" in measured:
+        rows = "".join(f"| {name} | {value:.4f} |\n" for name, value in measured["probability"].items())
+        return f"\nOn the test split{targets}:\n\n| metric | value |\n| --- | --- |\n{rows}"
+    masked, unmasked = measured["masked"], measured["unmasked"]
+    rows = "".join(f"| {name} | {value:.4f} | {unmasked[name]:.4f} |\n" for name, value in masked.items())
+    head = "| metric | own history left out of the ranking | kept in |\n| --- | --- | --- |\n"
+    return f"\nOn the test split{targets}:\n\n{head}{rows}"

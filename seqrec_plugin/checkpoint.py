@@ -140,16 +140,8 @@ class RunFolder:
             WrongUsage: `output_exists` where it is used and neither is asked for.
             BadData: `output_unwritable`, or `run_invalid` where there is nothing to resume.
         """
-        is_run = (path / CONFIG_FILE).is_file()
+        cls.check_output(path, force, resume)
         used = path.exists() and (not path.is_dir() or any(path.iterdir()))
-        if resume:
-            if not is_run:
-                raise BadData("run_invalid", f"{path} holds no run to resume.", "Leave out --resume to start one.")
-        elif used and not (force and is_run):
-            hint = "Choose another folder, or give --resume to go on or --force to replace the run."
-            if not is_run:
-                hint = "Choose another folder; --force replaces only a folder that holds a run."
-            raise WrongUsage("output_exists", f"The output folder {path} is already used.", hint)
         replaced = path.with_name(f".{path.name}.replaced") if used and not resume else None
         try:
             if replaced is not None:
@@ -161,6 +153,20 @@ class RunFolder:
         except OSError as error:
             raise BadData("output_unwritable", f"{path} cannot be written: {error.strerror}.") from None
         return run
+
+    @staticmethod
+    def check_output(path: Path, force: bool = False, resume: bool = False) -> None:
+        """Whether an output folder can be made or reused: see `create`, which raises the same."""
+        is_run = (path / CONFIG_FILE).is_file()
+        used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        if resume:
+            if not is_run:
+                raise BadData("run_invalid", f"{path} holds no run to resume.", "Leave out --resume to start one.")
+        elif used and not (force and is_run):
+            hint = "Choose another folder, or give --resume to go on or --force to replace the run."
+            if not is_run:
+                hint = "Choose another folder; --force replaces only a folder that holds a run."
+            raise WrongUsage("output_exists", f"The output folder {path} is already used.", hint)
 
     def settle(self) -> None:
         """The training has begun: what it replaces may go."""

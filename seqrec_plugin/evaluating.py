@@ -29,7 +29,10 @@ def load_model(run: RunFolder) -> SequenceModel:
     """
     info = run.info
     if not info.portable or (info.imported and info.model not in imported.MODELS):
-        raise BadData("run_invalid", f"{run.path} holds RecBole's own {info.model}, which only RecBole can run.")
+        hint = ""
+        if info.model in imported.MODELS:
+            hint = f"Make a portable run of it: seqrec import-recbole {run.path}/recbole/{info.model}.pth -o …"
+        raise BadData("run_invalid", f"{run.path} holds RecBole's own {info.model}, which only RecBole can run.", hint)
     model_class: type[Any] = imported.load(info.model) if info.imported else registry.load(info.model)
     known = {"behaviors": info.behaviors, "features": info.features}
     config = options.build(model_class.Config, info.model_config)
@@ -105,8 +108,8 @@ def rank_targets(
     return {"row": rows, "masked": np.concatenate(masked), "unmasked": np.concatenate(unmasked)}
 
 
-def evaluate_run(run: RunFolder) -> dict[str, dict[str, dict[str, float]]]:
-    """Metrics of the valid and test parts: `{"valid": {"masked": {…}, "unmasked": {…}}, "test": …}`."""
+def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
+    """Metrics of the valid and test parts: `{"valid": {"targets": n, "masked": {…}, "unmasked": {…}}, "test": …}`."""
     import torch
 
     model, split = load_model(run), run.split()
@@ -115,13 +118,16 @@ def evaluate_run(run: RunFolder) -> dict[str, dict[str, dict[str, float]]]:
         given = {name: torch.from_numpy(values) for name, values in columns.items()}
         return model.score(torch.from_numpy(item_seq), given).numpy()
 
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for part in ("valid", "test"):
         rows: npt.NDArray[np.int64] = getattr(split, part)
-        if len(rows) and model.task == "probability":
-            results[part] = summarise_ranks(judge_targets(model, split, rows, run.info.max_history))
-        elif len(rows):
-            results[part] = summarise_ranks(rank_targets(score, split, rows, run.info.max_history, model.columns))
+        if not len(rows):
+            continue
+        if model.task == "probability":
+            found = judge_targets(model, split, rows, run.info.max_history)
+        else:
+            found = rank_targets(score, split, rows, run.info.max_history, model.columns)
+        results[part] = {"targets": len(rows), **summarise_ranks(found)}
     return results
 
 

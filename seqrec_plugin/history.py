@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR, NEXT_TIME_GAP, NO_GAP, TIME_GAP, Row
-from seqrec_plugin.errors import BadData, nearest
+from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.manifest import Manifest
 from seqrec_plugin.vocabulary import Vocabulary
 
+#: What is this large is no epoch in seconds: the year 5138.
+_BEYOND_SECONDS = 1e11
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -156,13 +158,27 @@ def asked_of(events: Sequence[Event], manifest: Manifest) -> dict[str, Any]:
     """A question from events that were looked up, with what the bundle's model reads of them."""
     question: dict[str, Any] = {"history": [event.item for event in events]}
     if {TIME_GAP, NEXT_TIME_GAP} & set(manifest.columns):
+        _all_told("the times of the events", "time", [event.time is not None for event in events])
         question["time"] = [event.time for event in events]
     if {BEHAVIOR, NEXT_BEHAVIOR} & set(manifest.columns):
+        _all_told("the behaviours", "behavior_field=…", [event.behavior is not None for event in events])
         question["behavior"] = [event.behavior for event in events]
     if manifest.features:
+        n = len(manifest.features)
+        names = f"features={list(manifest.features)}"
+        _all_told("numbers", names, [len(event.features) == n for event in events])
         columns = zip(*(event.features for event in events), strict=True) if events else [()] * len(manifest.features)
         question["features"] = {name: list(values) for name, values in zip(manifest.features, columns, strict=True)}
     return question
+
+
+def _all_told(what: str, option: str, told: Sequence[bool]) -> None:
+    if not all(told):
+        raise WrongUsage(
+            "bad_value",
+            f"This model reads {what}, which the source of histories does not give.",
+            f"Give its events these; AtomicHistories takes {option}.",
+        )
 
 
 def encode(
@@ -236,6 +252,8 @@ def _times(times: list[Any], now: Any, since: float | None) -> tuple[list[float]
     for place, value in enumerate([*times, *([] if now is None else [now])]):
         if not _is_number(value):
             raise BadData("bad_question", f"time[{place}] is {_kind(value)}, but must be a number of seconds.")
+        if abs(value) >= _BEYOND_SECONDS:
+            raise BadData("bad_question", f"time[{place}] is {value}: seconds are meant, not milliseconds or less.")
         if latest is not None and value < latest:
             raise BadData("bad_question", f"time[{place}] is {value}, before {latest}.", "A history is oldest first.")
         latest = float(value)

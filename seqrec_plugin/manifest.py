@@ -103,6 +103,19 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(name for name in cols.NAMES if name in named)
 
     @property
+    def meaning(self) -> str:
+        """What a probability is of, for people."""
+        acts = " or ".join(self.target_behaviors)
+        if not self.takes_candidates:
+            return f"the probability that the next event is {acts}, whatever its item"
+        if acts:
+            return f"for each candidate, the probability that an event on it, if it came next, would be {acts}"
+        return (
+            "for each candidate, the probability that it comes next, against one other item drawn evenly; "
+            "over the whole catalogue these do not sum to 1"
+        )
+
+    @property
     def takes_candidates(self) -> bool:
         """Whether probabilities are of candidate items."""
         return any(tensor.name == CANDIDATES for tensor in self.inputs)

@@ -69,6 +69,12 @@ def target(name: str) -> str:
     return _claim(name).target
 
 
+def package(name: str) -> str | None:
+    """The third party's package that brings a model; None for ours, and for names that are none of the registry."""
+    claims = _claims().get(name.lower(), [])
+    return next((claim.package for claim in claims if claim.package != _OURS), None)
+
+
 def load(name: str) -> type[Any]:
     """Import one model's class.
 

@@ -117,7 +117,7 @@ class Recommender:
 
         Args:
             history: the user's items, oldest first; an empty one is a newcomer's.
-            user_id: look the history up instead.
+            user_id: look the history up instead; time and behavior then hold one entry, of the event asked for.
             k: how many items, 1 to the bundle's top_k; by default 10, or top_k if smaller.
             exclude: items that must not come, such as what is not on sale today.
             include_seen: whether the history's own items may come; by default as the bundle says.
@@ -207,8 +207,9 @@ class Recommender:
 
     def session(
         self,
-        history: Sequence[str | int] = (),
+        history: Sequence[str | int] | None = None,
         *,
+        user_id: str | int | None = None,
         include_seen: bool | None = None,
         time: Sequence[float] | None = None,
         behavior: Sequence[str | int] | None = None,
@@ -217,10 +218,12 @@ class Recommender:
         """A user whose events come one by one; each costs the same, however long the history.
 
         Args:
-            history, time, behavior, features: what is known already, oldest first.
+            history, time, behavior, features: what is known already, oldest first; nothing for a newcomer.
+            user_id: look it up instead.
             include_seen: as in `recommend`.
         """
-        return Session(self, self._question(history, None, time, behavior, features), include_seen)
+        known = () if history is None and user_id is None else history
+        return Session(self, self._question(known, user_id, time, behavior, features), include_seen)
 
     def encode(self, question: Question, since: float | None = None, *, cut: bool = True) -> Encoded:
         """A history as this model reads it: known items, the newest `max_history`; see `history.encode`."""
@@ -306,9 +309,18 @@ class Recommender:
         if (history is None) == (user_id is None):
             raise WrongUsage("bad_value", "Give a history or a user_id, one of them.", "A newcomer's history is [].")
         if history is None:
-            if any(given is not None for given in (time, behavior, features)):
-                raise WrongUsage("bad_value", "With a user_id, time, behavior and features are looked up too.")
-            return to_question(asked_of(self._look_up(user_id), self.manifest))
+            asked = asked_of(self._look_up(user_id), self.manifest)
+            for key, given in (("time", time), ("behavior", behavior)):
+                if given is not None and len(_listed(given, key)) != 1:
+                    raise WrongUsage(
+                        "bad_value",
+                        f"With a user_id, {key} holds one entry, that of the event asked for; the rest is looked up.",
+                    )
+                if given is not None and key in asked:
+                    asked[key] = [*asked[key], *given]
+            if features is not None:
+                raise WrongUsage("bad_value", "With a user_id, features are looked up.", "Leave them out.")
+            return to_question(asked)
         return Question(
             history=id_texts(history, "history"),
             time=None if time is None else tuple(_listed(time, "time")),

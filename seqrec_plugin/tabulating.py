@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from typing import Any
 
 Table = list[list[str]]
@@ -18,7 +20,9 @@ def to_text(result: dict[str, Any]) -> str:
             first, *rest = (f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
             parts.append("  ".join([f"{first.strip():<{widths[0]}}", *rest]).rstrip())
         parts.append("")
-    return "\n".join([*parts, *_notes(result), _explained(result)])
+    wide = shutil.get_terminal_size((100, 24)).columns
+    told = [line for text in (*_notes(result), _explained(result)) for line in textwrap.wrap(text, max(wide, 40))]
+    return "\n".join([*parts, *told])
 
 
 def to_markdown(result: dict[str, Any]) -> str:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqrec_plugin import checkpoint, machine
+from seqrec_plugin import checkpoint, machine, registry
 from seqrec_plugin.checkpoint import RunFolder, RunInfo
 from seqrec_plugin.columns import LABEL, NEXT_BEHAVIOR, Row
-from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
+from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.data_files import check_data, titles_of
 from seqrec_plugin.recbole_bridge.options import training_options
@@ -61,7 +61,8 @@ def train(
     with contained(run):
         try:
             run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
-            trainer, dataset, parts = build(resolved, run)
+            with _strangers_bugs(resolved.model):
+                trainer, dataset, parts = build(resolved, run)
         except BaseException:
             if not resume:
                 run.abandon()
@@ -71,7 +72,8 @@ def train(
         trainer.reporter = curve
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
             trainer.resume(run.path / checkpoint.LAST_FILE)
-        trainer.fit(parts[0], parts[1], verbose=True, saved=True, show_progress=False, callback_fn=curve.validated)
+        with _strangers_bugs(resolved.model):
+            trainer.fit(parts[0], parts[1], verbose=True, saved=True, show_progress=False, callback_fn=curve.validated)
         split = split_of(trainer, dataset, parts)
         results, ranks = {}, {}
         for part, data in (("valid", parts[1]), ("test", parts[2])):
@@ -114,6 +116,24 @@ def train(
     run.save_ranks(ranks)
     run.finish(info)
     return run
+
+
+@contextlib.contextmanager
+def _strangers_bugs(model: str) -> Iterator[None]:
+    """What a third party's model raises is told as that model's."""
+    package = registry.package(model)
+    try:
+        yield
+    except SeqrecError:
+        raise
+    except Exception as error:
+        if package is None:
+            raise
+        raise Failed(
+            "training_failed",
+            f"The model {model} of the package {package!r} failed: {words(error)}.",
+            "Its package may have a test by seqrec_plugin.testing.ModelContract, which finds such things.",
+        ) from error
 
 
 def versions() -> dict[str, str]:
@@ -277,12 +297,16 @@ class _Curve:
         self.epoch_ends(record)
 
 
-def evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str, dict[str, float]]:
+def evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str, Any]:
     """Our masked and unmasked numbers, and RecBole's own."""
     from seqrec_plugin.evaluating import summarise_ranks
 
     result = trainer.evaluate(data, load_best_model=load_best, show_progress=False)
-    return {**summarise_ranks(trainer.ranks), "recbole": {name: float(value) for name, value in result.items()}}
+    return {
+        "targets": len(np.unique(trainer.ranks["row"])),
+        **summarise_ranks(trainer.ranks),
+        "recbole": {name: float(value) for name, value in result.items()},
+    }
 
 
 def split_of(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:

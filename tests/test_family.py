@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
-from seqrec_plugin import evaluating, registry
+from seqrec_plugin import cli, evaluating, registry
 from seqrec_plugin.atomic import AtomicHistories
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import BadData, WrongUsage
@@ -210,3 +213,59 @@ def test_times_in_other_units_are_read_in_seconds(tmp_path, mixed, unit):
     run = _train(tmp_path, tmp_path, "TimeLSTM4Rec", dataset="fast")
     slow = train(resolve(_recipe(tmp_path, mixed, "TimeLSTM4Rec", {})), tmp_path / "slow", Silent())
     np.testing.assert_allclose(np.diff(run.split().columns.time), np.diff(slow.split().columns.time), atol=1e-3)
+
+
+def test_what_the_card_shows_runs(trained, monkeypatch, capsys):
+    """Its Python, its command, and where it is given, plain onnxruntime."""
+    run, recommender, _ = trained
+    bundle = run.path.parent / "bundle"
+    monkeypatch.chdir(bundle)
+    card = (bundle / "README.md").read_text()
+    parts = re.split(r"^## ", card, flags=re.MULTILINE)
+    for part in parts:
+        code = "\n".join(line[4:] for line in part.splitlines() if line.startswith("    ") or not line.strip())
+        if part.startswith(("From Python", "From any language")) and code.strip():
+            exec(code.replace("pip install seqrec-plugin", ""), {})
+            assert capsys.readouterr().out.strip()
+        elif part.startswith("From the command line"):
+            words = shlex.split(code.strip())
+            result = CliRunner().invoke(cli.main, words[1:])
+            assert words[0] == "seqrec" and result.exit_code == 0, result.output
+    for name in recommender.manifest.behaviors:
+        assert name in card
+
+
+def test_a_field_of_words_is_no_number(tmp_path, mixed):
+    with pytest.raises(BadData, match="'behavior' is of type token, which does not do for NUMERIC_FIELDS"):
+        _train(tmp_path, mixed, "LSTMRanker", NUMERIC_FIELDS=["behavior"])
+    with pytest.raises(BadData, match=r"Set NUMERIC_FIELDS to one of price\."):
+        _train(tmp_path, mixed, "LSTMRanker", NUMERIC_FIELDS=["prise"])
+
+
+def test_a_user_is_looked_up_and_asked_for_a_behaviour(trained, mixed):
+    _, recommender, _ = trained
+    manifest = recommender.manifest
+    if "next_behavior" not in manifest.columns:
+        return
+    bundle = trained[0].path.parent / "bundle"
+    blind = Recommender.load(bundle, histories=AtomicHistories(mixed / "mixed"))
+    with pytest.raises(WrongUsage, match="behavior_field"):
+        blind.recommend(user_id="u7")
+    histories = AtomicHistories(mixed / "mixed", behavior_field="behavior")
+    known = Recommender.load(bundle, histories=histories)
+    question = asked_of(histories.history("u7"), manifest)
+    for wanted in ("view", "buy"):
+        expected = known.recommend(**{**question, "behavior": [*question["behavior"], wanted]})
+        assert known.recommend(user_id="u7", behavior=[wanted]) == expected
+        assert known.session(user_id="u7").recommend(behavior=[wanted]).items == expected.items
+    arguments = ["recommend", str(bundle), "--user", "u7", "--dataset-dir", str(mixed / "mixed"), "--behavior", "buy"]
+    result = CliRunner().invoke(cli.main, [*arguments, "--json"])
+    assert [i["item"] for i in json.loads(result.stdout)["items"]] == [i.item for i in expected.items]
+
+
+def test_milliseconds_are_noticed(trained):
+    _, recommender, _ = trained
+    if "time_gap" in recommender.manifest.columns:
+        item = recommender.vocabulary.token(1)
+        with pytest.raises(BadData, match="seconds are meant"):
+            recommender.recommend([item], time=[1_700_000_000_000])

@@ -32,7 +32,9 @@ _OPTIONS = [
     click.option("--dataset", metavar="NAME", help="Which data set, where --dataset-dir holds several."),
     click.option("--time-field", metavar="NAME", default="timestamp", help="The data set's field of times."),
     click.option("--behavior-field", metavar="NAME", default="behavior", help="The data set's field of behaviours."),
-    click.option("--time", metavar="SECONDS", help="When each item of --history was, with commas; one more is now."),
+    click.option(
+        "--time", metavar="SECONDS", help="When each item of --history was, in seconds, with commas; one more is now."
+    ),
     click.option(
         "--behavior", metavar="NAMES", help="What was done with each item of --history; one more is wanted next."
     ),
@@ -60,8 +62,10 @@ def check_past(past: dict[str, Any]) -> bool:
     if past["dataset"] is not None and past["dataset_dir"] is None:
         raise click.UsageError("--dataset goes with --dataset-dir.")
     for key in ("time", "behavior", "features"):
-        if past[key] is not None and past["history"] is None:
+        if past[key] is not None and past["history"] is None and (past["user"] is None or key == "features"):
             raise click.UsageError(f"--{key} goes with --history; in JSON each question has its own.")
+        if past[key] is not None and past["user"] is not None and len(ids(past[key])) != 1:
+            raise click.UsageError(f"With --user, --{key} holds one entry: that of the event that is asked for.")
     many = past["history"] is None and past["user"] is None
     if many and past["history_file"] is None and sys.stdin.isatty():
         raise click.UsageError("Give --history, --history-file or --user, or questions on stdin.")
@@ -82,12 +86,13 @@ def question(recommender: Recommender, past: dict[str, Any]) -> dict[str, Any]:
             behavior_field=past["behavior_field"] if {BEHAVIOR, NEXT_BEHAVIOR} & set(manifest.columns) else None,
             features=manifest.features,
         )
-        return asked_of(histories.history(past["user"]), manifest)
-    found: dict[str, Any] = {"history": ids(past["history"])}
-    if past["time"] is not None:
-        found["time"] = [_number(text) for text in ids(past["time"])]
-    if past["behavior"] is not None:
-        found["behavior"] = ids(past["behavior"])
+        found = asked_of(histories.history(past["user"]), manifest)
+    else:
+        found = {"history": ids(past["history"])}
+    if past["time"] is not None and (past["user"] is None or "time" in found):
+        found["time"] = [*found.get("time", []), *(_number(text) for text in ids(past["time"]))]
+    if past["behavior"] is not None and (past["user"] is None or "behavior" in found):
+        found["behavior"] = [*found.get("behavior", []), *ids(past["behavior"])]
     if past["features"] is not None:
         try:
             found["features"] = dict(json.loads(past["features"]))
@@ -158,7 +163,7 @@ def show(answer: Answer, titles: bool, max_history: int, head: str = "score") ->
     if answer.truncated:
         click.echo(f"Only the newest {max_history} items of the history were read.", err=True)
     if not answer.items:
-        click.echo("No item remains.", err=True)
+        click.echo("No item remains." if head == "score" else "None of the candidates is known.", err=True)
         return
     rows = [("rank", "item", head, "title")]
     for rank, item in enumerate(answer.items, start=1):

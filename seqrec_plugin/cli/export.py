@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,8 +24,14 @@ def command(run: Path, output: Path, top_k: int, force: bool, as_json: bool) -> 
       seqrec export runs/demo -o bundles/demo
       seqrec export runs/demo -o bundles/demo --top-k 500 --force
     """
+    from seqrec_plugin import bundle as bundles
+    from seqrec_plugin import card
     from seqrec_plugin.cli.tables import show_check
     from seqrec_plugin.exporting import export
+    from seqrec_plugin.manifest import ITEMS_FILE
+    from seqrec_plugin.vocabulary import Vocabulary
 
     export(run, output, top_k=top_k, force=force, report=lambda check: show_check(check, as_json))
-    click.echo(f"The bundle is in {output}: try `seqrec recommend {output} --history …`.", err=True)
+    found = bundles.read(output)
+    example = card.command(found.manifest, Vocabulary.decode(found.contents[ITEMS_FILE]), shlex.quote(str(output)))
+    click.echo(f"The bundle is in {output}. Try:\n  seqrec {example}", err=True)

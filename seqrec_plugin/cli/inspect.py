@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +38,12 @@ def command(bundle: Path, as_json: bool) -> None:
         told = {"bundle": found.id, "manifest": found.manifest}
         click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
         return
+    columns = max(40, shutil.get_terminal_size((100, 24)).columns - 16)
     for name, value in _facts(found):
-        click.echo(f"{printable(name):<16}{printable(value)}".rstrip())
+        first, *rest = textwrap.wrap(printable(value), columns, break_long_words=False) or [""]
+        click.echo(f"{printable(name):<16}{first}".rstrip())
+        for line in rest:
+            click.echo(" " * 16 + line)
 
 
 def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
@@ -55,9 +61,7 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
         seen = "left out" if manifest.exclude_seen else "kept"
         yield "answer", f"at most {manifest.top_k} items; seen ones are {seen}"
     else:
-        of = f"the next event is one of {', '.join(manifest.target_behaviors)}" if manifest.target_behaviors else ""
-        asked = "each candidate is acted on next" if manifest.takes_candidates else ""
-        yield "answer", f"the probability that {' and '.join(filter(None, (asked, of)))}"
+        yield "answer", manifest.meaning
     if manifest.behaviors:
         yield "behaviours", ", ".join(manifest.behaviors)
     if manifest.features:

@@ -41,10 +41,13 @@ def _list(as_json: bool) -> str:
 
 
 def _entry(entry: Entry) -> str:
-    """A model in three lines: name and package, summary, paper; and what is wrong with it."""
+    """A model: name and package, summary, paper; and what is wrong with it."""
+    from seqrec_plugin.cli.tables import wrapped
+
     lines = [f"{entry.name}  ({entry.package})"]
-    lines += [f"    {line}" for line in (entry.summary, entry.paper and f"Paper: {entry.paper}") if line]
-    lines += [f"    Cannot be used: {entry.problem}"] if entry.problem else []
+    told = [entry.summary, entry.paper and f"Paper: {entry.paper}"]
+    told += [f"Cannot be used: {entry.problem}"] if entry.problem else []
+    lines += [wrapped(line, "    ") for line in told if line]
     return "\n".join(lines)
 
 

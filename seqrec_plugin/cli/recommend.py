@@ -37,6 +37,9 @@ def command(
       seqrec recommend bundles/demo --history 50,172,181 --titles
       seqrec recommend bundles/demo --user 42 --dataset-dir data/ml-100k -k 5
       echo '{"history": ["50", 172], "k": 3}' | seqrec recommend bundles/demo
+
+    A model that reads times, behaviours or numbers is told them, one entry an item and perhaps one more for the event
+    that is asked for: --history 50,172 --time 1700000000,1700000060 --behavior view,view,buy (buy is what is wanted).
     """
     many = check_past(past)
     if many and exclude:

@@ -18,7 +18,7 @@ from seqrec_plugin.cli.asking import answer_many, check_past, ids, past_options,
 def command(bundle: Path, candidates: str | None, titles: bool, as_json: bool, threads: int, **past: Any) -> None:
     """Say how probable it is that a user acts next, by a bundle of probabilities (LSTMRanker).
 
-    Histories are given as to `seqrec recommend`.
+    Histories are given as to `seqrec recommend`. A table has the likeliest candidate first; JSON keeps the order asked.
 
     \b
     Examples:
@@ -30,6 +30,8 @@ def command(bundle: Path, candidates: str | None, titles: bool, as_json: bool, t
     many = check_past(past)
     if many and candidates:
         raise click.UsageError("--candidates goes with --history or --user; in JSON each question has its own.")
+
+    import msgspec
 
     from seqrec_plugin.errors import WrongUsage
     from seqrec_plugin.runtime import Recommender
@@ -49,4 +51,6 @@ def command(bundle: Path, candidates: str | None, titles: bool, as_json: bool, t
     else:
         if answer.unknown_candidates:
             click.echo(f"Unknown candidates, left out: {', '.join(map(repr, answer.unknown_candidates))}.", err=True)
-        show(answer, titles, recommender.manifest.max_history, head="probability")
+        best = sorted(answer.items, key=lambda item: -item.score)
+        ranked = msgspec.structs.replace(answer, items=tuple(best))
+        show(ranked, titles, recommender.manifest.max_history, head="probability")

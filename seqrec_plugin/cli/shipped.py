@@ -28,7 +28,8 @@ def find(name_or_path: str) -> Path:
     recipes = shipped()
     if name_or_path in recipes:
         return recipes[name_or_path]
-    hint = nearest(path.stem, recipes) if recipes else ""
+    here = [str(p) for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    hint = nearest(name_or_path, [*recipes, *here]) if recipes or here else ""
     raise WrongUsage("bad_value", f"There is no file and no shipped recipe {name_or_path!r}.", hint)
 
 

@@ -17,12 +17,22 @@ if TYPE_CHECKING:
 _SENTENCE = 28
 
 
+def wrapped(text: str, indent: str = "") -> str:
+    """A sentence as wide as the terminal."""
+    columns = shutil.get_terminal_size((100, 24)).columns
+    return "\n".join(
+        textwrap.wrap(text, max(columns, 40), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    )
+
+
 def show_metrics(metrics: dict[str, Any], as_json: bool) -> None:
     """Print masked and unmasked metrics of valid and test."""
     if as_json:
         click.echo(json.dumps(metrics, indent=2))
         return
     parts = [part for part in ("valid", "test") if part in metrics]
+    if all("targets" in metrics[part] for part in parts):
+        click.echo("Targets: " + ", ".join(f"{metrics[part]['targets']:,} of {part}" for part in parts) + ".", err=True)
     if "probability" in metrics[parts[0]]:
         click.echo(f"{'':<12}" + "".join(f"{part:>10}" for part in parts))
         for name in metrics[parts[0]]["probability"]:

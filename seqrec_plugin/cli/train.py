@@ -35,10 +35,12 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one of them.")
     resolved = resolve(shipped.find(config), overrides)
+    from seqrec_plugin.checkpoint import LAST_FILE, RunFolder
+
+    RunFolder.check_output(output, force, resume)
     _show(resolved)
 
     click.echo("Loading RecBole and the data …", err=True)
-    from seqrec_plugin.checkpoint import LAST_FILE
     from seqrec_plugin.cli.progress import reporter
     from seqrec_plugin.cli.tables import show_metrics
     from seqrec_plugin.training import train
@@ -68,14 +70,14 @@ def _cut(run: RunFolder) -> str:
 
 
 def _show(resolved: object) -> None:
-    """The effective configuration on stderr: what differs from RecBole's own defaults, with its source."""
-    from seqrec_plugin.recbole_bridge.settings import Resolved
+    """The effective configuration on stderr: what the user and seqrec chose, with its source."""
+    from seqrec_plugin.recbole_bridge.settings import Resolved, yaml_text
 
     assert isinstance(resolved, Resolved)
-    shown = {key: s for key, s in resolved.settings.items() if s.source != "RecBole"}
+    shown = {key: s for key, s in resolved.settings.items() if s.source not in ("RecBole", resolved.model)}
     click.echo(f"{resolved.model} on {resolved.dataset}", err=True)
     width = max(map(len, shown))
     for key, setting in shown.items():
-        click.echo(f"  {key:<{width}}  {setting.value!s:<12}  {setting.source}", err=True)
+        click.echo(f"  {key:<{width}}  {yaml_text(setting.value):<12}  {setting.source}", err=True)
     rest = len(resolved.settings) - len(shown)
-    click.echo(f"  and {rest} defaults of RecBole's own (all of them in the run's config.yaml)", err=True)
+    click.echo(f"  and {rest} defaults of {resolved.model} and RecBole (all in the run's config.yaml)", err=True)

@@ -45,10 +45,19 @@ def check_data(resolved: Resolved) -> str:
     own = training_options(values)
     needed = fields_read(resolved.model, values)
     for field in needed:
+        number = field in own.NUMERIC_FIELDS
+        key = "NUMERIC_FIELDS" if number else "BEHAVIOR_FIELD"
+        fitting = [
+            name
+            for name, kind in table.types.items()
+            if name not in fields.values() and kind in (("float",) if number else ("float", "token"))
+        ]
+        hint = f"Set {key} to one of {', '.join(fitting)}." if fitting else f"No field of the file will do for {key}."
         if field not in table.names:
-            key = "BEHAVIOR_FIELD" if field == own.BEHAVIOR_FIELD else "NUMERIC_FIELDS"
-            hint = f"Set {key} to one of {', '.join(n for n in table.names if n not in fields.values())}."
             raise BadData("dataset_invalid", f"{file} has no field {field!r}, which {resolved.model} reads.", hint)
+        if field not in fitting:
+            what = f"{field!r} is of type {table.types[field]}, which does not do for {key}"
+            raise BadData("dataset_invalid", f"{file}: {what}.", "Numbers are declared as name:float in the header.")
         if "" in table.column(field):
             line = table.column(field).index("") + 2
             raise BadData("dataset_invalid", f"{file}, line {line}: {field} is empty.", "Each event needs a value.")

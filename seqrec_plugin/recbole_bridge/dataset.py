@@ -120,6 +120,9 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
                         nearest(name, self.behaviors),
                     )
         if FEATURES in columns:
+            for field in options.NUMERIC_FIELDS:
+                if field in self.field2type and self.field2type[field] != FeatureType.FLOAT:
+                    raise BadData("dataset_invalid", f"The field {field!r} of NUMERIC_FIELDS holds no numbers.")
             numbers = [self._column(field).to_numpy(np.float32) for field in options.NUMERIC_FIELDS]
             self._raw[_FEATURES] = np.stack(numbers, axis=1)
         super()._normalize()

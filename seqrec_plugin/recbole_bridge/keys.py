@@ -53,7 +53,10 @@ EVALUATION = (
     Key("eval_args", "The split: LS: valid_and_test is each user's last event for test, the one before for valid."),
     Key("metrics", "Metrics that RecBole computes."),
     Key("topk", "Lengths of the ranked list that they look at."),
-    Key("valid_metric", "What chooses the best epoch, on valid; under seqrec with each user's own history masked."),
+    Key(
+        "valid_metric",
+        "What chooses the best epoch, on valid; seqrec masks own histories where items are ranked.",
+    ),
     Key("eval_step", "Epochs from one validation to the next.", "at least 1"),
     Key("eval_batch_size", "Histories ranked at once.", "at least 1"),
 )

@@ -44,13 +44,13 @@ def test_the_effective_configuration_is_shown_with_its_sources(recipe, tmp_path)
     lines = [line.split() for line in done.stderr.splitlines()]
     assert ["epochs", "1", "--set"] in lines
     assert ["hidden_size", "8", "shop.yaml"] in lines
-    assert ["exact_time", "True", "seqrec"] in lines
+    assert ["exact_time", "true", "seqrec"] in lines
 
 
 def test_json_is_all_that_is_on_stdout(recipe, tmp_path):
     done = _call("train", recipe, "-o", tmp_path / "run", "--set", "epochs=1", "--json")
     metrics = json.loads(done.stdout)
-    assert set(metrics["test"]) == {"masked", "unmasked", "recbole"}
+    assert set(metrics["test"]) == {"targets", "masked", "unmasked", "recbole"}
     checks = _call("export", tmp_path / "run", "-o", tmp_path / "bundle", "--json").stdout
     assert all(json.loads(line)["ok"] for line in checks.splitlines())
     again = json.loads(_call("evaluate", tmp_path / "run", "--json").stdout)
