@@ -44,6 +44,7 @@ CODES: dict[str, str] = {
     "too_large": "a file or tensor is larger than a reader accepts",
     "items_invalid": "items.json does not fit the manifest",
     "graph_invalid": "model.onnx cannot be loaded or does not fit the manifest",
+    "embeddings_invalid": "item_embeddings.npy cannot be read, or its scores are not the graph's",
     "golden_invalid": "golden.json cannot be read",
     "not_finite": "the model gives NaN or infinity",
     "bad_question": "a question is not as the specification says",

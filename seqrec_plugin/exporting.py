@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,7 @@ from seqrec_plugin.graph import IR_VERSION, OPSET, Graph
 from seqrec_plugin.manifest import (
     CANDIDATES,
     CARD_FILE,
+    EMBEDDINGS_FILE,
     FORMAT_VERSION,
     GOLDEN_FILE,
     ITEMS_FILE,
@@ -46,13 +48,22 @@ Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 
-def export(run_path: Path, output: Path, *, top_k: int = 100, force: bool = False, report: Report) -> Manifest:
+def export(
+    run_path: Path,
+    output: Path,
+    *,
+    top_k: int = 100,
+    embeddings: bool = False,
+    force: bool = False,
+    report: Report,
+) -> Manifest:
     """Export the best epoch of a run.
 
     Args:
         run_path: a finished run folder of one of our models.
         output: the bundle's folder, made here, only if every check holds.
         top_k: K of the graph, cut to the catalogue.
+        embeddings: write `item_embeddings.npy` too, for a search of one's own.
         force: replace a bundle that is there already.
         report: told of each check that holds.
 
@@ -83,6 +94,7 @@ def export(run_path: Path, output: Path, *, top_k: int = 100, force: bool = Fals
         probe=run.probe(),
         target_behaviors=info.target_behaviors if model.task == "probability" else (),
         top_k=top_k,
+        embeddings=embeddings,
         force=force,
         report=report,
     )
@@ -99,6 +111,7 @@ def write_bundle(
     probe: Sequence[Row] = (),
     target_behaviors: Sequence[str] = (),
     top_k: int = 100,
+    embeddings: bool = False,
     seed: int = 0,
     force: bool = False,
     report: Report = lambda check: None,
@@ -115,12 +128,15 @@ def write_bundle(
         probe: real histories, for the parity check; random ones are added.
         target_behaviors: what the probability is of, for a model of these; empty for acting at all.
         top_k: K of the graph, cut to the catalogue.
+        embeddings: write `item_embeddings.npy` too.
         seed: draws the golden histories.
         force: replace a bundle that is there already.
         report: told of each check that holds.
     """
     if top_k < 1:
         raise WrongUsage("bad_k", f"--top-k is {top_k}, but must be at least 1.")
+    if embeddings and model.task != "next_item":
+        raise WrongUsage("bad_value", "A model of probabilities ranks no items, so there is nothing to search.")
     if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
         raise Failed("check_failed", "The weights hold NaN or infinity.", "Train again, with a lower learning_rate.")
     top_k = min(top_k, vocabulary.n_items - 1) if model.task == "next_item" else 0
@@ -130,6 +146,8 @@ def write_bundle(
         manifest, content = _draft(model, top_k, max_history, exclude_seen, target_behaviors, provenance)
         report(_graph_check(manifest, len(content), model.state_sizes))
         contents = {MODEL_FILE: content, ITEMS_FILE: vocabulary.encode(), GOLDEN_FILE: b"{}", CARD_FILE: b""}
+        if embeddings:
+            contents[EMBEDDINGS_FILE] = item_embeddings(model)
         bundle.fill(folder, manifest, contents)
         recommender = Recommender.load(folder)
 
@@ -143,6 +161,18 @@ def write_bundle(
         for check in verifying.verify(folder):
             report(check)
     return manifest
+
+
+def item_embeddings(model: SequenceModel) -> bytes:
+    """`item_embeddings.npy`: float32 [n_items − 1, embedding_size + 1], row i for index i + 1, the bias last.
+
+    With 1 appended to a user embedding the inner product is the score.
+    """
+    table = model.item_table
+    both = torch.cat([table.weight, table.bias.unsqueeze(1)], dim=1)[1:].detach().to(torch.float32)
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(both.numpy()), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def model_bytes(

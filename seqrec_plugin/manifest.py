@@ -17,6 +17,8 @@ ITEMS_FILE = "items.json"
 GOLDEN_FILE = "golden.json"
 CARD_FILE = "README.md"
 MANIFEST_FILE = "manifest.json"
+#: On request.
+EMBEDDINGS_FILE = "item_embeddings.npy"
 
 CANDIDATES = "candidates"
 PROBABILITIES = "probabilities"

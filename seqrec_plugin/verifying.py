@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from seqrec_plugin.columns import Row, draw
 from seqrec_plugin.errors import BadData, Failed, SeqrecError
 from seqrec_plugin.history import to_question
 from seqrec_plugin.inference import Output
-from seqrec_plugin.manifest import GOLDEN_FILE, MODEL_FILE
+from seqrec_plugin.manifest import EMBEDDINGS_FILE, GOLDEN_FILE, MODEL_FILE
 from seqrec_plugin.runtime import Answer, Item, Recommender
 
 #: How far one way to compute an answer may be from another, absolute and relative.
@@ -139,6 +140,8 @@ def verify(path: str | Path) -> Iterator[Check]:
     yield Check("graph loads", f"{MODEL_FILE}, its inputs and outputs are the manifest's")
     yield from _check_shapes(recommender)
     yield from _check_golden(recommender, bundle)
+    if EMBEDDINGS_FILE in bundle.contents:
+        yield _check_embeddings(recommender, bundle.contents[EMBEDDINGS_FILE])
 
 
 def _check_shapes(recommender: Recommender) -> Iterator[Check]:
@@ -171,6 +174,31 @@ def _check_shapes(recommender: Recommender) -> Iterator[Check]:
     yield Check("alone equals batched", f"{told}: at most {apart:.1e} apart")
     if manifest.state:
         yield Check("carried equals whole", f"{cuts} cuts")
+
+
+def _check_embeddings(recommender: Recommender, content: bytes) -> Check:
+    """A user embedding with 1 appended, times a row, must be the graph's score of that item."""
+    manifest, random = recommender.manifest, np.random.default_rng(0)
+    expected = (manifest.n_items - 1, manifest.embedding_size + 1)
+    try:
+        table = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise BadData("embeddings_invalid", f"{EMBEDDINGS_FILE} cannot be read: {error}.") from None
+    if not isinstance(table, np.ndarray) or table.shape != expected or table.dtype != np.float32:
+        found = f"{table.dtype} {list(table.shape)}" if isinstance(table, np.ndarray) else "no array"
+        raise BadData("embeddings_invalid", f"{EMBEDDINGS_FILE} is {found}, but must be float32 {list(expected)}.")
+    apart, sizes = 0.0, (len(manifest.behaviors), len(manifest.features))
+    for _ in range(_ALONE):
+        n = int(random.integers(1, manifest.max_history + 1))
+        row = Row(random.integers(1, manifest.n_items, n), draw(manifest.columns, n, random, *sizes))
+        output = recommender.run([row])
+        items = output.items[0][output.items[0] > 0]
+        scores = table[items - 1] @ np.append(output.user_embedding[0], np.float32(1))
+        difference = _distance(scores, output.scores[0][: len(items)], TOLERANCE)
+        if difference is not None:
+            raise BadData("embeddings_invalid", f"{EMBEDDINGS_FILE} gives scores {difference:.2g} from the graph's.")
+        apart = max(apart, float(np.abs(scores - output.scores[0][: len(items)]).max(initial=0)))
+    return Check("item embeddings", f"{expected[0]} × {expected[1]}, scores at most {apart:.1e} from the graph's")
 
 
 def _same(what: str, one: Output, batch: Output, i: int) -> float:

@@ -1,5 +1,6 @@
 """From a run to a bundle: what is checked, and that a check that fails leaves no bundle."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -11,13 +12,15 @@ import onnxruntime
 import pytest
 import torch
 
-from seqrec_plugin import exporting
+from seqrec_plugin import bundle, exporting
 from seqrec_plugin.checkpoint import WEIGHTS_FILE, RunFolder
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import load_model
 from seqrec_plugin.exporting import export
+from seqrec_plugin.history import to_question
 from seqrec_plugin.layers import LSTM
 from seqrec_plugin.runtime import Recommender
+from seqrec_plugin.verifying import verify
 from tests.conftest import reseal
 
 
@@ -225,3 +228,31 @@ def test_weights_are_the_best_epochs(finished_run):
     assert (finished_run / WEIGHTS_FILE).is_file()
     saved = torch.load(finished_run / "recbole" / "LSTM4Rec.pth", weights_only=True)
     assert saved["epoch"] == RunFolder.open(finished_run).info.epoch
+
+
+def test_item_embeddings_give_the_scores_of_the_graph(finished_run, tmp_path):
+    checks = []
+    export(finished_run, tmp_path / "bundle", embeddings=True, report=checks.append)
+    assert any(check.name == "item embeddings" for check in checks)
+    table = np.load(tmp_path / "bundle" / "item_embeddings.npy", allow_pickle=False)
+    recommender = Recommender.load(tmp_path / "bundle")
+    answer = recommender.recommend(["007", "NA"], k=5, include_seen=True)
+    user = np.append(
+        recommender.run([recommender.encode(to_question({"history": ["007", "NA"]})).row]).user_embedding, 1
+    )
+    best = np.argsort(-(table @ user))[:5] + 1
+    assert [recommender.vocabulary.token(int(i)) for i in best] == [item.item for item in answer.items]
+
+
+def test_item_embeddings_of_another_model_are_found(finished_run, tmp_path):
+    export(finished_run, tmp_path / "bundle", embeddings=True, report=_silent)
+    found = bundle.read(tmp_path / "bundle")
+    table = np.load(io.BytesIO(found.contents["item_embeddings.npy"]))
+    for wrong in (table[:, :-1], table[1:], table.astype(np.float64), -table):
+        buffer = io.BytesIO()
+        np.save(buffer, wrong)
+        with bundle.writing(tmp_path / "other", force=True) as folder:
+            bundle.fill(folder, found.manifest, {**found.contents, "item_embeddings.npy": buffer.getvalue()})
+        with pytest.raises(BadData) as caught:
+            list(verify(tmp_path / "other"))
+        assert caught.value.code == "embeddings_invalid"
