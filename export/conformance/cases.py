@@ -61,6 +61,8 @@ class _Cases:
             yield self._session(session)
         for bad in self.golden["bad_questions"]:
             yield Case("bad questions", bad["name"], [self._question(bad["question"])], self._refused(bad["status"]))
+        for name, question in self._beyond():
+            yield Case("bad questions", name, [self._question(question)], self._refused("bad_question"))
         yield from self._integers()
         yield from self._wrong_calls()
         if self.ranks:
@@ -150,6 +152,33 @@ class _Cases:
         if key in ("history", "exclude") or "candidates" in self.names:
             requests = [self._question({**self.some, "history": [], **self._columns_of(0), key: ids}) for ids in pairs]
             yield Case("questions", "ids that are integers", requests, check)
+
+    def _beyond(self) -> Iterator[tuple[str, Any]]:
+        """Numbers that float32 cannot hold, in 64 bits or as their difference; nulls deep inside; the wrong kind of list."""
+        n = len(self.some["history"])
+        yield "exclude holds a null", {**self.some, "exclude": [None]}
+        yield "exclude is a text", {**self.some, "exclude": self.items[1]}
+        yield "an id of a question that is a list", {**self.some, "id": ["a"]}
+        yield "a history of truth", {**self.some, "history": [True] * n}
+        yield "k is null", {**self.some, "k": None}
+        yield "k is true", {**self.some, "k": True}
+        yield "k is 1.5", {**self.some, "k": 1.5}
+        yield "time is a text", {**self.some, "time": "now"}
+        yield "time holds a null", {**self.some, "time": [None] * n}
+        yield "features is a list", {**self.some, "features": []}
+        if "time" in self.some:
+            yield "a time beyond float32", {**self.some, "time": [0] * (n - 1) + [1e39]}
+            yield "a gap beyond float32", {**self.some, "time": [-3e38] * (n - 1) + [3e38]}
+            yield "a time of truth", {**self.some, "time": [True] * n}
+            yield "two entries too many", {**self.some, "time": [0] * (n + 2)}
+        if "features" in self.some:
+            first, *others = self.m["features"]
+            rest = {name: self.some["features"][name] for name in others}
+            yield "a number beyond float32", {**self.some, "features": {first: [1e39] * n, **rest}}
+            yield "a feature is missing", {**self.some, "features": rest}
+            yield "a feature too many", {**self.some, "features": {**self.some["features"], "colour": [0] * n}}
+            yield "a feature that is too short", {**self.some, "features": {first: [0] * (n - 1), **rest}}
+            yield "a feature that is a text", {**self.some, "features": {first: ["0"] * n, **rest}}
 
     def _columns_of(self, n: int) -> dict[str, Any]:
         """What `some` says besides, of no events."""
