@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "python"))  # not needed where both files lie together
 
-from seqrec_client import Array, Signature, load
+from seqrec_client import Array, Signature, load  # noqa: E402
 
 __all__ = ["TractRuntime", "load"]
 
@@ -27,6 +27,8 @@ class TractRuntime:
         import tract
 
         self.name = f"tract {tract.version()}"
+        self.inputs: Signature
+        self.outputs: Signature
         with tempfile.TemporaryDirectory() as folder:  # it reads files only; these are the bytes that were hashed
             path = os.path.join(folder, "model.onnx")
             Path(path).write_bytes(model)
