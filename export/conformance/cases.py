@@ -65,6 +65,7 @@ class _Cases:
             yield Case("bad questions", name, [self._question(question)], self._refused("bad_question"))
         yield from self._integers()
         yield from self._wrong_calls()
+        yield from self._today()
         if self.ranks:
             yield from self._exclusion()
         if self.m["state"]:
@@ -190,6 +191,14 @@ class _Cases:
         expected = {"unknown": one.get("unknown"), "unknown_candidates": one.get("unknown_candidates", []), **other}
         return check_answer(one, {**expected, "unknown": one.get("unknown")}, self.tolerance)
 
+    def _today(self) -> Iterator[Case]:
+        """Seconds since 1970 do not fit into float32: the gaps are computed in 64 bits (5.5)."""
+        for q in self.golden["questions"] if "time" in self.some else []:
+            if q["name"] in ("some items", "longest"):
+                question = {**q["question"], "time": [1_700_000_000.5 + t for t in q["question"]["time"]]}
+                request = self._question(question, tensors=True)
+                yield Case("questions", f"{q['name']}, today", [request], self._golden(q))
+
     def _wrong_calls(self) -> Iterator[Case]:
         other = "score" if self.ranks else "recommend"
         for name, request in (
@@ -268,6 +277,7 @@ class _Cases:
             return largest + self._named(answers)
 
         yield Case("asking again", "nothing new", requests, check)
+        yield self._late(whole)
         if self.ranks:
             requests = [{"call": "session", "session": "s"}, self._push(whole), self._push({"history": [], "k": 1})]
             yield Case("asking again", "with another k, another exclusion", requests, self._fewer)
@@ -275,6 +285,38 @@ class _Cases:
             then = [self._push({**best, "exclude": ["never heard of"]}), self._push(best), self._push({"history": [], "k": 0})]
             yield Case("asking again", "an exclusion counts once", [*requests[:2], *then], self._once)
             yield self._seen_before()
+
+    def _late(self, whole: dict[str, Any]) -> Case:
+        """Many events at once, late in a session: they are not cut (7.5), and give what they give one by one."""
+        (longest,) = [q["question"] for q in self.golden["questions"] if q["name"] == "longest"]
+        events = [(longest, place) for place in range(len(longest["history"]))] + [(whole, 0), (whole, 1)]
+        single = [self._event(question, place) for question, place in events]
+        for number, event in enumerate(single):
+            if "time" in event:
+                event["time"] = [60.0 * number]
+        head, *rest = single
+        joined = {key: self._joined([event[key] for event in rest]) for key in head if key not in ("id", "candidates")}
+        asked = {"candidates": whole["candidates"]} if "candidates" in whole else {}
+        one = [{key: value for key, value in {**event, **asked}.items() if key != "id"} for event in single]
+        requests: list[Request] = [{"call": "session", "session": "s"}, self._push(one[0]), self._push({**joined, **asked})]
+        requests += [{"call": "session", "session": "s"}, *map(self._push, one)]
+        beyond = len(single) > self.m["max_history"]
+
+        def check(answers: Sequence[Answer]) -> float:
+            many, last = answers[2], answers[-1]
+            same("truncated", many.get("truncated"), False)
+            same("beyond_max_history", many.get("beyond_max_history"), beyond)
+            largest = max(self._alike(many, last), self._named(answers))
+            return max(largest, check_tensors(many, last["embedding"], last["state"], self.tolerance))
+
+        return Case("asking again", "many events at once, late", requests, check)
+
+    @staticmethod
+    def _joined(values: list[Any]) -> Any:
+        """Lists one after the other; of objects, those of each name."""
+        if isinstance(values[0], dict):
+            return {name: [x for value in values for x in value[name]] for name in values[0]}
+        return [x for value in values for x in value]
 
     def _fewer(self, answers: Sequence[Answer]) -> float:
         one = {**answers[1], "items": answers[1]["items"][:1]}

@@ -250,6 +250,7 @@ CASES = {
     "file-unexpected": Case("file_unexpected", "a file is not listed", lambda p: (p / "weights.bin").write_bytes(b"\0" * 8)),
     "file-hidden": Case("file_unexpected", "a hidden file is not listed", lambda p: (p / ".profile").write_bytes(b"")),
     "folder-inside": Case("file_unexpected", "there is a sub-folder", lambda p: (p / "sub").mkdir()),
+    "folder-for-a-file": Case("file_unexpected", "README.md is a folder", lambda p: ((p / "README.md").unlink(), (p / "README.md").mkdir())),
     "link-model": Case("file_escapes", "model.onnx is a link", linked("model.onnx")),
     "link-manifest": Case("file_escapes", "manifest.json is a link", linked("manifest.json")),
     "link-dangling": Case("file_escapes", "a stray link leads nowhere", lambda p: (p / "stray").symlink_to("/nowhere/at/all")),
