@@ -97,7 +97,9 @@ class TestOneQuestion:
         path = tmp_path / "b"
         with bundle.writing(path) as folder:
             items = Vocabulary(["1", "2", "3", "4", "-5"]).encode()
-            bundle.fill(folder, summing.manifest(), {"model.onnx": summing.graph(), "items.json": items, "golden.json": b""})
+            bundle.fill(
+                folder, summing.manifest(), {"model.onnx": summing.graph(), "items.json": items, "golden.json": b""}
+            )
         recommender = Recommender.load(path)
         same(recommender.recommend([1, np.int64(-5)]), recommender.recommend(["1", "-5"]))
 

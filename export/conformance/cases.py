@@ -155,7 +155,7 @@ class _Cases:
             yield Case("questions", "ids that are integers", requests, check)
 
     def _beyond(self) -> Iterator[tuple[str, Any]]:
-        """Numbers that float32 cannot hold, in 64 bits or as their difference; nulls deep inside; the wrong kind of list."""
+        """Numbers and gaps that float32 cannot hold; nulls deep inside; the wrong kind of list."""
         n = len(self.some["history"])
         yield "exclude holds a null", {**self.some, "exclude": [None]}
         yield "exclude is a text", {**self.some, "exclude": self.items[1]}
@@ -263,7 +263,9 @@ class _Cases:
             unknown["features"] = {name: [0.5] for name in whole["features"]}
         bad = [{"history": [None]}, {"history": "text"}, {"history": [], "what": 1}]
         requests: list[Request] = [{"call": "session", "session": "s"}, self._push(whole)]
-        requests += [self._push(q) for q in (nothing, *bad, unknown, nothing)] + [self._question(self.some, tensors=True)]
+        requests += [self._push(q) for q in (nothing, *bad, unknown, nothing)] + [
+            self._question(self.some, tensors=True)
+        ]
 
         def check(answers: Sequence[Answer]) -> float:
             _, first, again, *bads, told, last, one_call = answers
@@ -282,7 +284,11 @@ class _Cases:
             requests = [{"call": "session", "session": "s"}, self._push(whole), self._push({"history": [], "k": 1})]
             yield Case("asking again", "with another k, another exclusion", requests, self._fewer)
             best = {"history": [], "k": 2}
-            then = [self._push({**best, "exclude": ["never heard of"]}), self._push(best), self._push({"history": [], "k": 0})]
+            then = [
+                self._push({**best, "exclude": ["never heard of"]}),
+                self._push(best),
+                self._push({"history": [], "k": 0}),
+            ]
             yield Case("asking again", "an exclusion counts once", [*requests[:2], *then], self._once)
             yield self._seen_before()
 
@@ -298,7 +304,11 @@ class _Cases:
         joined = {key: self._joined([event[key] for event in rest]) for key in head if key not in ("id", "candidates")}
         asked = {"candidates": whole["candidates"]} if "candidates" in whole else {}
         one = [{key: value for key, value in {**event, **asked}.items() if key != "id"} for event in single]
-        requests: list[Request] = [{"call": "session", "session": "s"}, self._push(one[0]), self._push({**joined, **asked})]
+        requests: list[Request] = [
+            {"call": "session", "session": "s"},
+            self._push(one[0]),
+            self._push({**joined, **asked}),
+        ]
         requests += [{"call": "session", "session": "s"}, *map(self._push, one)]
         beyond = len(single) > self.m["max_history"]
 
@@ -329,7 +339,7 @@ class _Cases:
         return max(check_answer(excluded, two, self.tolerance), check_answer(best, two, self.tolerance))
 
     def _seen_before(self) -> Case:
-        """What a session excludes are all of the user's items, not only those of the last call (7.2); and by choice none."""
+        """A session excludes all of the user's items, not only those of the last call (7.2); by choice none."""
         whole = {key: value for key, value in self.some.items() if key != "id"}
         requests: list[Request] = []
         for choice in (False, True):
@@ -464,13 +474,17 @@ class _Cases:
         if states:
             yield "a state too few", "bad_state", lambda r: r.update(unpadded, state=states[1:] or [[]])
             yield "a state for one row of two", "bad_state", lambda r: r.update(unpadded, state=[s[:1] for s in states])
-            yield "a state that is too short", "bad_state", lambda r: r.update(
-                unpadded, state=[[row[1:] for row in s] for s in states]
+            yield (
+                "a state that is too short",
+                "bad_state",
+                lambda r: r.update(unpadded, state=[[row[1:] for row in s] for s in states]),
             )
             yield "a carried row that holds padding", "bad_state", lambda r: r.update(state=states)
             for wrong in ("NaN", "-Infinity"):
-                yield f"a state of {wrong}", "bad_state", lambda r, w=wrong: r.update(
-                    unpadded, state=[[[w, *row[1:]] for row in s] for s in states]
+                yield (
+                    f"a state of {wrong}",
+                    "bad_state",
+                    lambda r, w=wrong: r.update(unpadded, state=[[[w, *row[1:]] for row in s] for s in states]),
                 )
 
 

@@ -81,7 +81,9 @@ class Client:
         except subprocess.TimeoutExpired:
             raise Wrong(f"no answer within {SECONDS} s") from None
         try:
-            answers = [json.loads(line, parse_constant=_no_constant) for line in done.stdout.splitlines() if line.strip()]
+            answers = [
+                json.loads(line, parse_constant=_no_constant) for line in done.stdout.splitlines() if line.strip()
+            ]
         except ValueError as error:
             raise Wrong(f"stdout holds what is no JSON: {error}") from None
         if not all(isinstance(answer, dict) for answer in answers):
@@ -136,7 +138,9 @@ def over_hostile(client: Client, bundle: Path, told: dict[str, Any]) -> Outcome:
                 raise Wrong(f"verify says {reply.answers[1].get('status')}, not {told['code']}")
         else:
             question = told.get("question")
-            reply = client.ask(bundle, [{"call": "recommend", "question": question}] if question else [{"call": "load"}])
+            reply = client.ask(
+                bundle, [{"call": "recommend", "question": question}] if question else [{"call": "load"}]
+            )
             same("status", reply.answers[0].get("status"), told["code"])
             same("exit code", reply.code, 0 if question else REFUSED)
     except Wrong as error:
@@ -152,7 +156,7 @@ def run(clients: Sequence[Client], vectors: Sequence[Path]) -> tuple[list[Outcom
     """
     outcomes: list[Outcome] = []
     missing: dict[str, str] = {}
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)))) as pool:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         hostile = make.make(Path(folder))
         for client in clients:
             try:
@@ -164,7 +168,9 @@ def run(clients: Sequence[Client], vectors: Sequence[Path]) -> tuple[list[Outcom
                 pass  # the cases say so
             for found in pool.map(lambda bundle, c=client: list(over_vector(c, bundle)), vectors):
                 outcomes += found
-            outcomes += pool.map(lambda item, c=client: over_hostile(c, Path(folder) / item[0], item[1]), hostile.items())
+            outcomes += pool.map(
+                lambda item, c=client: over_hostile(c, Path(folder) / item[0], item[1]), hostile.items()
+            )
     return outcomes, missing
 
 
@@ -187,7 +193,9 @@ def matrix(clients: Sequence[Client], outcomes: Sequence[Outcome], missing: dict
             rows[-1].append(f"{wrong} of {len(found)} WRONG" if wrong else f"ok {len(found)}{apart}")
     widths = [max((len(row[i]) for row in rows if len(row) == len(rows[0])), default=0) for i in range(len(rows[0]))]
     widths[0] = max(len(row[0]) for row in rows)
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows
+    )
 
 
 def reasons(outcomes: Sequence[Outcome], most: int = 20) -> str:
@@ -209,7 +217,9 @@ def timed(clients: Sequence[Client], bundle: Path, repeat: int = 1000) -> str:
     """p50 and p99 of one recommendation and of one carried step, in microseconds, one client after the other."""
     golden = json.loads((bundle / "golden.json").read_bytes())
     (longest,) = [q["question"] for q in golden["questions"] if q["name"] == "longest"]
-    rows = [f"{bundle.name}, {len(longest['history'])} events, {repeat} times; {platform.machine()}, {platform.system()}"]
+    rows = [
+        f"{bundle.name}, {len(longest['history'])} events, {repeat} times; {platform.machine()}, {platform.system()}"
+    ]
     for client in clients:
         try:
             reply = client.ask(bundle, [{"call": "load"}, {"call": "time", "question": longest, "repeat": repeat}])
@@ -230,7 +240,7 @@ def _percentiles(values: Sequence[float]) -> str:
 def main() -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description="Run every client over every vector and every hostile bundle.")
-    parser.add_argument("clients", nargs="*", type=Path, help="client folders; by default all of export/clients and our own")
+    parser.add_argument("clients", nargs="*", type=Path, help="client folders; by default all")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this client")
     parser.add_argument("--skip-missing", action="store_true", help="a client without its runtime is no error")
     parser.add_argument("--time", type=Path, metavar="BUNDLE", help="measure instead, on this bundle")
@@ -248,10 +258,11 @@ def main() -> int:
     print(matrix(clients, outcomes, missing))
     if wrong:
         print(f"\n{reasons(wrong)}")
+    largest = max((outcome.largest for outcome in outcomes), default=0)
     hostile = len({outcome.bundle for outcome in outcomes if outcome.kind == "hostile"})
     print(
         f"\n{len(clients)} clients, {len(missing)} missing; {len(vectors)} vectors, {hostile} hostile bundles; "
-        f"{len(outcomes)} cases, {len(wrong)} wrong; largest difference {max((o.largest for o in outcomes), default=0):.1e}"
+        f"{len(outcomes)} cases, {len(wrong)} wrong; largest difference {largest:.1e}"
     )
     return 1 if wrong or (missing and not given.skip_missing) else 0
 

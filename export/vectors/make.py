@@ -2,14 +2,16 @@
 
     python export/vectors/make.py [FOLDER]      # needs the installation for training (torch, onnx)
 
-Without FOLDER they are written here, each in place of the one before. The weights are what the model is born with, shaken, so
-that scores are apart. `tests/export/test_vectors.py` makes them again and compares.
+Without FOLDER they are written here, each in place of the one before. The weights are what the model is born with,
+shaken, so that scores are apart. `tests/export/test_vectors.py` makes them again and compares.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,18 +28,51 @@ SEED = 20260
 SMALL = {"embedding_size": 6, "hidden_size": 6}
 
 #: Ids that files, shells, spreadsheets and JSON readers like to change.
-AWKWARD = (
-    ["007", "7", "7.0", "NA", "null", "None", "True", "1e5", "-1", "0", "苹果", "ünï", "u\u0308ni\u0308", "🍎", "👩‍👩‍👧"]
-    + ['a "b"', "it's", "a,b;c\td", "back\\slash", "new\nline", " lead", "trail ", "", " ", "\u00a0", "../up", "<b>&amp;</b>"]
-    + ["__proto__", "constructor", "toString", "x" * 300, "9007199254740993", "\ud7ff\ue000", "\U0010ffff", "NULL", "[PAD]"]
-)
+AWKWARD = [
+    "007",
+    "7",
+    "7.0",
+    "NA",
+    "null",
+    "None",
+    "True",
+    "1e5",
+    "-1",
+    "0",
+    "苹果",
+    "ünï",
+    "ünï",
+    "🍎",
+    "👩\u200d👩\u200d👧",
+    'a "b"',
+    "it's",
+    "a,b;c\td",
+    "back\\slash",
+    "new\nline",
+    " lead",
+    "trail ",
+    "",
+    " ",
+    "\xa0",
+    "../up",
+    "<b>&amp;</b>",
+    "__proto__",
+    "constructor",
+    "toString",
+    "x" * 300,
+    "9007199254740993",
+    "\ud7ff\ue000",
+    "\U0010ffff",
+    "NULL",
+    "[PAD]",
+]
 
 
 class Kind(NamedTuple):
     """One bundle: a model, its options, and what the bundle says."""
 
     model: str
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
     features: tuple[str, ...] = ()
     target_behaviors: tuple[str, ...] = ()
     exclude_seen: bool = True
@@ -86,7 +121,7 @@ def build(name: str) -> tuple[SequenceModel, Vocabulary]:
         known = {key: value for key, value in SMALL.items() if key in found.Config.__dataclass_fields__}
         reads_behaviors = kind.model == "BehaviorLSTM4Rec" or "read_behaviors" in kind.options
         behaviors = ("view", "cart", "buy") if reads_behaviors else ()
-        options = found.Config(**(known | kind.options))
+        options = found.Config(**(known | dict(kind.options)))
         model = found(options, len(tokens) + 1, behaviors=behaviors, features=kind.features)
     if kind.features:
         values = np.random.default_rng(SEED).normal(3, 2, (100, len(kind.features)))
@@ -108,7 +143,7 @@ def make(folder: Path, name: str) -> None:
         vocabulary,
         max_history=kind.max_history,
         exclude_seen=kind.exclude_seen,
-        provenance=Provenance(kind.model, kind.options, "synthetic", "0" * 64, 0, SEED, {}, {}),
+        provenance=Provenance(kind.model, dict(kind.options), "synthetic", "0" * 64, 0, SEED, {}, {}),
         target_behaviors=kind.target_behaviors,
         top_k=kind.top_k,
         seed=SEED,

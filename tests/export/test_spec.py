@@ -1,5 +1,6 @@
 """The JSON files of `export/spec` say what SPEC.md says, and what we write is as they say."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_clause_9_says_whose_duty_and_of_what_family_a_code_is():
 def test_the_clauses_are_numbered_without_a_gap():
     text = (EXPORT / "SPEC.md").read_text(encoding="utf-8")
     found = [tuple(map(int, number)) for number in re.findall(r"^(\d+)\.(\d+) ", text, re.MULTILINE)]
-    for (major, minor), (next_major, next_minor) in zip(found, found[1:], strict=False):
+    for (major, minor), (next_major, next_minor) in itertools.pairwise(found):
         assert (next_major, next_minor) in ((major, minor + 1), (major + 1, 1))
 
 

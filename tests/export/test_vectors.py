@@ -44,7 +44,9 @@ def test_made_again_a_vector_is_the_same(name, again):
         return json.loads((folder / name / file).read_bytes())
 
     one, other = (read(folder, "manifest.json") for folder in (VECTORS, again))
-    assert {k: v for k, v in one.items() if k not in OTHERWISE} == {k: v for k, v in other.items() if k not in OTHERWISE}
+    assert {k: v for k, v in one.items() if k not in OTHERWISE} == {
+        k: v for k, v in other.items() if k not in OTHERWISE
+    }
     assert one["files"].keys() == other["files"].keys()
     assert read(VECTORS, "items.json") == read(again, "items.json")
     alike(read(again, "golden.json"), read(VECTORS, "golden.json"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,9 @@ def _run(bundle: Bundle, request: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"status": "ok", "bundle": bundle.id, "state": [found[name].tolist() for name in states]}
     for name, values in found.items():
         if name not in states:
-            answer[NAMES.get(name, name)] = np.where(np.isneginf(values), None, values).tolist()
+            plain = values.astype(object)
+            plain[np.isneginf(values)] = None
+            answer[NAMES.get(name, name)] = plain.tolist()
     return answer
 
 
@@ -82,12 +85,17 @@ def _numbers(value: Any) -> Any:
 
 def _time(bundle: Bundle, question: dict[str, Any], repeat: int) -> dict[str, Any]:
     ask = bundle.recommend if bundle.ranks else bundle.score
-    last = {k: v[-1:] if isinstance(v, list) and k != "candidates" else v for k, v in question.items() if k != "features"}
+    last = {
+        k: v[-1:] if isinstance(v, list) and k != "candidates" else v for k, v in question.items() if k != "features"
+    }
     last |= {"features": {k: v[-1:] for k, v in question["features"].items()}} if "features" in question else {}
-    session = bundle.session() if bundle.manifest["state"] else None
+    calls: dict[str, Callable[[], object]] = {"recommend": lambda: ask(question)}
+    if bundle.manifest["state"]:
+        session = bundle.session()
+        calls["push"] = lambda: session.push(last)
     taken: dict[str, list[float]] = {"recommend": [], "push": []}
-    for name, call in (("recommend", lambda: ask(question)), ("push", session and (lambda: session.push(last)))):
-        for _ in range(repeat + 10 if call else 0):
+    for name, call in calls.items():
+        for _ in range(repeat + 10):
             began = time.perf_counter_ns()
             call()
             taken[name].append((time.perf_counter_ns() - began) / 1000)

@@ -3,13 +3,14 @@
     bundle = load("bundle")
     print(bundle.recommend({"history": ["50", "172", "181"]})["items"])
 
-Numbers in brackets are the specification's clauses. One `Bundle` serves many threads; a `Session` is one user's and serves one
-thread at a time. The first call of a process is slower: ask `{"history": []}` once before you take traffic.
+Numbers in brackets are the specification's clauses. One `Bundle` serves many threads; a `Session` is one user's and
+serves one thread at a time. The first call of a process is slower: ask `{"history": []}` once before you take traffic.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -77,7 +78,10 @@ class OnnxRuntime:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         dtypes = {"tensor(int64)": "int64", "tensor(float)": "float32"}
         self.inputs, self.outputs = (
-            {n.name: (dtypes.get(n.type, n.type), tuple(a if isinstance(a, int) else None for a in n.shape)) for n in nodes}
+            {
+                n.name: (dtypes.get(n.type, n.type), tuple(a if isinstance(a, int) else None for a in n.shape))
+                for n in nodes
+            }
             for nodes in (self._session.get_inputs(), self._session.get_outputs())
         )
 
@@ -177,7 +181,9 @@ class Bundle:
         ready = self._guarded(feeds)
         m, batch = self.manifest, len(ready["item_seq"])
         width = ready["candidates"].shape[1] if "candidates" in ready else 1
-        shapes = {t["name"]: (batch, *(width if isinstance(a, str) else a for a in t["shape"][1:])) for t in m["outputs"]}
+        shapes = {
+            t["name"]: (batch, *(width if isinstance(a, str) else a for a in t["shape"][1:])) for t in m["outputs"]
+        }
         if not batch:
             return {t["name"]: np.zeros(shapes[t["name"]], dtype=t["dtype"]) for t in m["outputs"]}
         try:
@@ -188,7 +194,10 @@ class Bundle:
             values = found[name]
             if values.shape != shape:
                 raise SeqrecError("graph_invalid", f"{name} is {list(values.shape)}, not {list(shape)}")
-            if values.dtype == np.float32 and not (np.isfinite(values) | (np.isneginf(values) & (name == "scores"))).all():
+            if (
+                values.dtype == np.float32
+                and not (np.isfinite(values) | (np.isneginf(values) & (name == "scores"))).all()
+            ):
                 raise SeqrecError("not_finite", f"the model gives NaN or infinity in {name}")
         if self.ranks:
             items = found["items"]
@@ -202,23 +211,27 @@ class Bundle:
         m = self.manifest
         seq = self._indices(feeds.get("item_seq"), "item_seq", 0)
         batch, length = seq.shape
-        if batch and not length or ((seq[:, :-1] != 0) & (seq[:, 1:] == 0)).any():
+        if (batch and not length) or ((seq[:, :-1] != 0) & (seq[:, 1:] == 0)).any():
             raise SeqrecError("bad_index", "item_seq is empty, or holds 0 after an item: padding stands on the left")
         ready = {"item_seq": seq}
         for name in self.choice:
             given = feeds.get(name, np.zeros((batch, 0), dtype=np.int64) if name == "exclude" else None)
             ready[name] = self._indices(given, name, 0 if name == "exclude" else 1)
-            if len(ready[name]) != batch or batch and name == "candidates" and not ready[name].shape[1]:
+            if len(ready[name]) != batch or (batch and name == "candidates" and not ready[name].shape[1]):
                 raise SeqrecError("bad_index", f"{name} is {list(ready[name].shape)} for a batch of {batch}")
         for name in self.columns:
             ready[name] = self._column(name, feeds.get(name), batch, length)
         given = {t["input"]: feeds[t["input"]] for t in m["state"] if t["input"] in feeds}
-        if {name for name in feeds if name.startswith("state_")} - given.keys() or given and len(given) < len(m["state"]):
+        if {name for name in feeds if name.startswith("state_")} - given.keys() or (
+            given and len(given) < len(m["state"])
+        ):
             raise SeqrecError("bad_state", f"this model carries {len(m['state'])} states")
         padded = (seq == 0).any(axis=1)
         for t in m["state"]:
             name, shape = t["input"], (batch, t["size"])
-            values = ready[name] = _array(given.get(name, np.zeros(shape, dtype=np.float32)), "float32", "bad_state", name)
+            values = ready[name] = _array(
+                given.get(name, np.zeros(shape, dtype=np.float32)), "float32", "bad_state", name
+            )
             if values.shape != shape and (batch or values.size):
                 raise SeqrecError("bad_state", f"{name} is {list(values.shape)}, not {list(shape)}")
             if not np.isfinite(values).all():
@@ -262,13 +275,19 @@ class Bundle:
         self, asked: _Asked, columns: Mapping[str, Array], known: Sequence[int], state: Any, include_seen: bool | None
     ) -> dict[str, Array]:
         """One row through the graph: the events of `asked`, and what may come after `known`."""
-        feeds: dict[str, Any] = {"item_seq": asked.items[None] if len(asked.items) else np.zeros((1, 1), dtype=np.int64)}
+        feeds: dict[str, Any] = {
+            "item_seq": asked.items[None] if len(asked.items) else np.zeros((1, 1), dtype=np.int64)
+        }
         for name in self.columns:
-            filled = columns[name] if name in NEXT or len(asked.items) else _filling(name, len(self.manifest["features"]))
+            filled = (
+                columns[name] if name in NEXT or len(asked.items) else _filling(name, len(self.manifest["features"]))
+            )
             feeds[name] = filled[None]
         if "exclude" in self.choice:
             seen = not self.manifest["exclude_seen"] if include_seen is None else include_seen
-            feeds["exclude"] = np.array([list(dict.fromkeys([*([] if seen else known), *asked.excluded]))], dtype=np.int64)
+            feeds["exclude"] = np.array(
+                [list(dict.fromkeys([*([] if seen else known), *asked.excluded]))], dtype=np.int64
+            )
         if "candidates" in self.choice:  # where none is known, some item stands in
             feeds["candidates"] = np.array([asked.candidates or [1]], dtype=np.int64)
         if state is not None:
@@ -301,7 +320,7 @@ class Bundle:
         return item if title is None else {**item, "title": title}
 
     def _failure(self, question: Any, error: SeqrecError) -> Answer:
-        answer = {"status": error.code, "message": str(error), "items": [], "unknown": []}
+        answer: Answer = {"status": error.code, "message": str(error), "items": [], "unknown": []}
         answer |= {"truncated": False, "beyond_max_history": False, "bundle": self.id}
         given = question.get("id") if isinstance(question, Mapping) else None
         return {"id": _text(given, "id"), **answer} if type(given) in (str, int) else answer
@@ -319,7 +338,7 @@ class Bundle:
         kept = places[-m["max_history"] :] if cut else places
         columns, newest = self._columns(q, places, kept, since)
         asks = not self.ranks and "candidates" in self.choice
-        if asks and not q.get("candidates") or not self.ranks and not asks and "candidates" in q:
+        if (asks and not q.get("candidates")) or (not self.ranks and not asks and "candidates" in q):
             raise SeqrecError("bad_question", "candidates are missing" if asks else "this bundle takes no candidates")
         wanted = q["candidates"] if asks else []
         return _Asked(
@@ -347,7 +366,7 @@ class Bundle:
                 raise SeqrecError("bad_question", "time holds what is no number of seconds")
             times = [float(t) for t in times]
             ordered = times if since is None else [since, *times]
-            if any(b < a for a, b in zip(ordered, ordered[1:], strict=False)):
+            if any(b < a for a, b in itertools.pairwise(ordered)):
                 raise SeqrecError("bad_question", "time runs backwards: a history is oldest first")
             before = [since, *(times[p] for p in places)]
             gaps = [-1.0 if a is None else times[p] - a for a, p in zip(before, places, strict=False)]
@@ -369,7 +388,9 @@ class Bundle:
             given, wanted = q.get("features", {}), self.manifest["features"]
             values = [given.get(name, None if n else []) for name in wanted]
             if set(given) - set(wanted) or not all(type(v) is list and len(v) == n for v in values):
-                raise SeqrecError("bad_question", f"features needs a list of {n} numbers for each of {wanted}, and no other")
+                raise SeqrecError(
+                    "bad_question", f"features needs a list of {n} numbers for each of {wanted}, and no other"
+                )
             if not all(_is_number(value) for column in values for value in column):
                 raise SeqrecError("bad_question", "features holds what is no number")
             columns["features"] = np.array(values, dtype=np.float32).reshape(len(wanted), n).T[kept]
@@ -387,7 +408,8 @@ class Session:
         self._before = self.state
         self._known: list[int] = []
         self._last = np.zeros(0, dtype=np.int64), dict[str, Array]()
-        self._events, self._truncated, self._time = 0, False, None
+        self._events, self._truncated = 0, False
+        self._time: float | None = None
 
     def push(self, question: Any, *, tensors: bool = False) -> Answer:
         """New events, and the answer after them; after an error nothing has changed.
@@ -495,19 +517,18 @@ def _manifest(data: bytes) -> dict[str, Any]:
         raise SeqrecError("manifest_invalid", "manifest.json is no object with a format_version")
     if m["format_version"] != 0:
         raise SeqrecError("format_unknown", f"this client reads format 0, not {m['format_version']}")
-    texts = (list[Any], ("behaviors", "target_behaviors", "features"))
     wrong = KEYS ^ m.keys() or {
         *(key for key in COUNTS if type(m[key]) is not int),
         *(key for key in LISTS if type(m[key]) is not list),
-        *(key for key in texts[1] if not all(type(value) is str for value in m[key])),
+        *(key for key in LISTS[:3] if type(m[key]) is list and not all(type(value) is str for value in m[key])),
         *(key for key in ("provenance", "parity", "files") if type(m[key]) is not dict),
         *(["exclude_seen"] if type(m["exclude_seen"]) is not bool else []),
         *(["unknown_items"] if m["unknown_items"] != "dropped" else []),
         *(["task"] if m["task"] not in ("next_item", "probability") else []),
     }
-    shaped = {"inputs": {"name": str, "dtype": str, "shape": list}, "state": {"input": str, "output": str, "size": int}}
-    shaped["outputs"] = shaped["inputs"]
-    for key, fields in shaped.items():
+    tensor: dict[str, type] = {"name": str, "dtype": str, "shape": list}
+    state: dict[str, type] = {"input": str, "output": str, "size": int}
+    for key, fields in (("inputs", tensor), ("outputs", tensor), ("state", state)):
         if not wrong and not all(_is_record(entry, fields) for entry in m[key]):
             wrong = {key}
     if not wrong and not all(_is_record(file, {"size": int, "sha256": str}) for file in m["files"].values()):
@@ -571,9 +592,10 @@ def _catalogue(data: bytes, n_items: int) -> tuple[list[Any], list[Any] | None]:
         raise SeqrecError("items_invalid", f"items.json does not hold null and {n_items - 1} items")
     if not all(type(item) is str for item in items[1:]) or len(set(items)) != n_items:
         raise SeqrecError("items_invalid", "items.json holds an item that is no text, or one twice")
-    if titles is not None:
-        if type(titles) is not list or len(titles) != n_items or not all(t is None or type(t) is str for t in titles):
-            raise SeqrecError("items_invalid", "the titles of items.json are not one text or null an item")
+    if titles is None:
+        return items, None
+    if type(titles) is not list or len(titles) != n_items or not all(t is None or type(t) is str for t in titles):
+        raise SeqrecError("items_invalid", "the titles of items.json are not one text or null an item")
     return items, titles
 
 
@@ -586,7 +608,7 @@ def _checked(question: Any) -> dict[str, Any]:
         raise SeqrecError("bad_question", f"a question has no key {sorted(map(str, strange))[0]!r}")
     for key, value in q.items():
         inner = value.values() if isinstance(value, Mapping) else [value]
-        if any(v is None or isinstance(v, (list, tuple)) and None in v for v in inner):
+        if any(v is None or (isinstance(v, (list, tuple)) and None in v) for v in inner):
             raise SeqrecError("bad_question", f"{key} holds a null: leave it out instead")
         if key in ("history", "exclude", "candidates", "time", "behavior") and not isinstance(value, (list, tuple)):
             raise SeqrecError("bad_question", f"{key} is no list")
@@ -612,7 +634,7 @@ def _text(value: Any, name: str) -> str:
 def _aligned(q: dict[str, Any], key: str, n: int) -> list[Any]:
     """One entry an item, and perhaps one more."""
     given = q.get(key)
-    if given is None and n or given is not None and len(given) not in (n, n + 1):
+    if (given is None and n) or (given is not None and len(given) not in (n, n + 1)):
         raise SeqrecError("bad_question", f"{key} needs one entry for each of the {n} items, and perhaps one more")
     return list(given or [])
 
@@ -638,6 +660,6 @@ def _array(given: Any, dtype: str, code: str, name: str) -> Array:
     except ValueError:  # rows of unequal length
         raise SeqrecError(code, f"{name} has rows of unequal length") from None
     kinds = "iu" if dtype == "int64" else "iuf"
-    if values.size and values.dtype.kind not in kinds or given is None:
+    if (values.size and values.dtype.kind not in kinds) or given is None:
         raise SeqrecError(code, f"{name} is missing, or holds what is no {dtype}")
     return np.ascontiguousarray(values, dtype=dtype)

@@ -1,6 +1,6 @@
 """A bundle answered by tract, the inference engine in Rust: the Python client's file, with another runtime under it.
 
-    bundle = load("bundle", TractRuntime)
+bundle = load("bundle", TractRuntime)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "python"))  # not needed where both files lie together
 
-from seqrec_client import Array, Signature, load  # noqa: E402
+from seqrec_client import Array, Signature, load
 
 __all__ = ["TractRuntime", "load"]
 
@@ -21,7 +21,7 @@ DTYPES = {"i64": "int64", "f32": "float32"}
 
 
 class TractRuntime:
-    """tract on the CPU, one thread a call. It ends the process for an index outside the table: the guards stand before it."""
+    """tract on the CPU, one thread a call. An index outside the table ends the process: the guards stand before it."""
 
     def __init__(self, model: bytes) -> None:
         import tract

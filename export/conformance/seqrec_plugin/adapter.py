@@ -56,11 +56,17 @@ class Served:
             return plain(found)
         row = self.recommender.encode(to_question(request["question"])).row
         output = self.recommender.run([row], [[1]])
-        return {**plain(found), "embedding": output.user_embedding[0].tolist(), "state": [s[0].tolist() for s in output.state]}
+        return {
+            **plain(found),
+            "embedding": output.user_embedding[0].tolist(),
+            "state": [s[0].tolist() for s in output.state],
+        }
 
     def _push(self, session: Session, request: dict[str, Any]) -> dict[str, Any]:
         question = to_question(request["question"])
-        told = {name: getattr(question, name) for name in ("k", "exclude", "candidates", "time", "behavior", "features")}
+        told = {
+            name: getattr(question, name) for name in ("k", "exclude", "candidates", "time", "behavior", "features")
+        }
         found = session.push(question.history, **told)
         answer = plain(found)
         if request.get("tensors"):
