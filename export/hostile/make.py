@@ -178,6 +178,18 @@ def sized(m: dict[str, Any]) -> None:
             tensor["shape"][1] = 2**40
 
 
+def unpaired(m: dict[str, Any]) -> None:
+    m["state"][0]["output"], m["state"][1]["output"] = "next_state_1", "next_state_0"
+
+
+def embedding(m: dict[str, Any]) -> None:
+    m["embedding_size"] = m["outputs"][2]["shape"][1] = 7
+
+
+def fewer(m: dict[str, Any]) -> None:
+    m["top_k"] = m["outputs"][0]["shape"][1] = m["outputs"][1]["shape"][1] = 14
+
+
 def listed(name: str) -> Callable[[Path], None]:
     """The manifest lists a file of this name, as empty."""
     empty = {"size": 0, "sha256": hashlib.sha256(b"").hexdigest()}
@@ -254,7 +266,7 @@ CASES = {
     "manifest-state-unpaired": Case(
         "manifest_invalid",
         "the states' outputs are in each other's place",
-        manifest(lambda m: None),
+        manifest(unpaired),
     ),
     "format-99": Case(
         "format_unknown",
@@ -328,13 +340,13 @@ CASES = {
     "graph-embedding-size": Case(
         "graph_invalid",
         "the embedding is of another size than the manifest says",
-        manifest(lambda m: None),
+        manifest(embedding),
     ),
     "graph-state-size": Case("graph_invalid", "the manifest says that a state has 2^40 numbers", manifest(sized)),
     "graph-top-k": Case(
         "graph_invalid",
         "the graph gives another number of items than the manifest says",
-        manifest(lambda m: None),
+        manifest(fewer),
     ),
     "weights-nan": Case("not_finite", "the item table is NaN", graph(not_a_number), question=NAN_QUESTION),
     "golden-not-json": Case("golden_invalid", "golden.json is no JSON", text("golden.json", "{"), duty="verifier"),
