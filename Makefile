@@ -1,5 +1,6 @@
 # make demo      train, evaluate, export, verify and recommend on MovieLens-100k (the first time some minutes)
 # make test      install and run the tests
+# make conformance  run every client of export/clients over every vector and every hostile bundle (half a minute each)
 # make lint      format, lint and types
 # make docs      write docs/models.md anew from the models' own words
 # make notebook  run docs/benchmark.ipynb anew and store what it shows (some minutes)
@@ -17,12 +18,12 @@ BUNDLE := bundles/demo
 # As in: make test ARGS="tests/cli -x"
 ARGS :=
 
-.PHONY: help install demo demo-evaluate test lint docs notebook clean
+.PHONY: help install demo demo-evaluate test conformance lint docs notebook clean
 # A demo that was interrupted goes on where it was: make must not delete what it had.
 .PRECIOUS: $(STAMP) $(RUN)/metrics.json $(BUNDLE)/manifest.json
 
 help:
-	@sed -n '1,7s/^# //p' Makefile
+	@sed -n '1,8s/^# //p' Makefile
 
 install: $(STAMP)
 
@@ -68,6 +69,14 @@ demo: demo-evaluate $(BUNDLE)/manifest.json
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+# Clients that have a package.json bring their packages with npm; one without its runtime is shown as missing.
+conformance: $(STAMP)
+	@for folder in export/clients/*/; do \
+	  if [ -f "$$folder/package-lock.json" ] && command -v npm >/dev/null && [ ! -d "$$folder/node_modules" ]; \
+	  then echo "Installing into $${folder}node_modules"; (cd "$$folder" && npm ci --silent --no-audit --no-fund) || exit 1; fi; \
+	done
+	@$(BIN)/python export/conformance/run.py $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from seqrec_plugin.manifest import GOLDEN_FILE, ITEMS_FILE, MANIFEST_FILE, MODEL
 LIMITS = {MANIFEST_FILE: 2**20, ITEMS_FILE: 2**30, GOLDEN_FILE: 2**30, MODEL_FILE: 2**31}
 OTHER_LIMIT = 2**30
 
-#: A bundle that lacks one of these cannot be served.
-_NEEDED = (MODEL_FILE, ITEMS_FILE)
+#: What every bundle has.
+_NEEDED = (MODEL_FILE, ITEMS_FILE, GOLDEN_FILE)
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,8 @@ class _Maker:
             bad.append(BadQuestion("a time that is a text", {**good, "time": ["now"] * len(some)}, "bad_question"))
             back = list(range(len(some), 0, -1))
             bad.append(BadQuestion("time runs backwards", {**good, "time": [9, *back][: len(some)]}, "bad_question"))
+            late = {**good, "time": [1.7e12] * len(some)}
+            bad.append(BadQuestion("times in milliseconds", late, "bad_question"))
         if BEHAVIOR in columns:
             strange = ["no such behaviour"] * len(some)
             bad.append(BadQuestion("an unknown behaviour", {**good, "behavior": strange}, "bad_question"))

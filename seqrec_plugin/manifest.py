@@ -209,6 +209,8 @@ def _check_sense(manifest: Manifest) -> None:
         wrong = f"top_k is {manifest.top_k}, but must lie between 1 and n_items - 1 = {manifest.n_items - 1}"
     elif any(state.size < 1 for state in manifest.state):
         wrong = "a state has a size below 1"
+    elif any((s.input, s.output) != (f"state_{i}", f"next_state_{i}") for i, s in enumerate(manifest.state)):
+        wrong = "the states are not state_0 to next_state_0, state_1 to next_state_1 and so on"
     elif any(len(set(names)) < len(names) for names in (manifest.behaviors, manifest.features)):
         wrong = "a behaviour or a feature is named twice"
     elif bool(manifest.features) != (cols.FEATURES in manifest.columns):

@@ -121,11 +121,10 @@ def manifest(**changes: object) -> Manifest:
     )
 
 
-def write(path: Path, content: bytes | None = None, golden: bytes | None = None, **changes: object) -> Path:
+def write(path: Path, content: bytes | None = None, golden: bytes = b"{}", **changes: object) -> Path:
     """Write a bundle of the model; returns its path."""
     contents = {"model.onnx": graph() if content is None else content, "items.json": Vocabulary(TOKENS).encode()}
-    if golden is not None:
-        contents["golden.json"] = golden
+    contents["golden.json"] = golden
     with bundle.writing(path) as folder:
         bundle.fill(folder, manifest(**changes), contents)
     return path

@@ -75,8 +75,8 @@ def test_a_missing_file_is_named(copy, name):
     refused(copy, "file_missing", name)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "items.json"])
-def test_a_bundle_cannot_leave_out_what_serving_needs(copy, name):
+@pytest.mark.parametrize("name", ["model.onnx", "items.json", "golden.json"])
+def test_a_bundle_cannot_leave_out_what_every_bundle_has(copy, name):
     (copy / name).unlink()
     change_manifest(copy, lambda value: value["files"].pop(name))
     refused(copy, "file_missing", name)
@@ -167,15 +167,15 @@ def test_any_other_file_has_a_limit_too(copy, monkeypatch):
 def test_what_is_written_is_read_back(tmp_path):
     path = summing.write(tmp_path / "new" / "bundle")
     found = bundle.read(path)
-    assert found.manifest.files.keys() == {"model.onnx", "items.json"}
+    assert found.manifest.files.keys() == {"model.onnx", "items.json", "golden.json"}
     assert found.contents["model.onnx"] == summing.graph()
     assert [p.name for p in path.parent.iterdir()] == ["bundle"]
 
 
 def test_filling_again_overwrites(tmp_path):
     with bundle.writing(tmp_path / "b") as folder:
-        bundle.fill(folder, summing.manifest(), {"model.onnx": b"1", "items.json": b"1"})
-        bundle.fill(folder, summing.manifest(), {"model.onnx": b"22", "items.json": b"1"})
+        bundle.fill(folder, summing.manifest(), {"model.onnx": b"1", "items.json": b"1", "golden.json": b"1"})
+        bundle.fill(folder, summing.manifest(), {"model.onnx": b"22", "items.json": b"1", "golden.json": b"1"})
     assert bundle.read(tmp_path / "b").contents["model.onnx"] == b"22"
 
 
@@ -199,7 +199,7 @@ def test_a_bundle_is_replaced_only_by_force(tmp_path):
     assert error.value.code == "output_exists"
     with bundle.writing(path, force=True) as folder:
         assert bundle.read(path)  # until the very end the old one serves
-        bundle.fill(folder, summing.manifest(max_history=9), {"model.onnx": b"", "items.json": b""})
+        bundle.fill(folder, summing.manifest(max_history=9), {"model.onnx": b"", "items.json": b"", "golden.json": b""})
     assert bundle.read(path).manifest.max_history == 9
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
 

@@ -144,6 +144,8 @@ def test_where_a_history_goes_on_its_first_gap_is_to_the_event_before():
         ({"time": [1, "now"]}, r"time\[1\] is a text"),
         ({"time": [1, True]}, r"time\[1\] is true"),
         ({"time": [1, 1e300]}, r"time\[1\] is the number 1e"),
+        ({"time": [-3e38, 3e38]}, "a gap that float32 cannot hold"),
+        ({"time": [-3e38, -3e38, 3e38]}, "a gap that float32 cannot hold"),
         ({"behavior": ["view", "byu"]}, "Did you mean 'buy'"),
         ({"behavior": ["view"]}, "behavior has 1 entries"),
         ({"features": {}}, "features lacks 'price'"),

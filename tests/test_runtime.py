@@ -97,7 +97,9 @@ class TestOneQuestion:
         path = tmp_path / "b"
         with bundle.writing(path) as folder:
             items = Vocabulary(["1", "2", "3", "4", "-5"]).encode()
-            bundle.fill(folder, summing.manifest(), {"model.onnx": summing.graph(), "items.json": items})
+            bundle.fill(
+                folder, summing.manifest(), {"model.onnx": summing.graph(), "items.json": items, "golden.json": b""}
+            )
         recommender = Recommender.load(path)
         same(recommender.recommend([1, np.int64(-5)]), recommender.recommend(["1", "-5"]))
 
@@ -422,7 +424,8 @@ class TestLoading:
 
     def test_items_that_are_not_the_manifests(self, tmp_path):
         with bundle.writing(tmp_path / "b") as folder:
-            contents = {"model.onnx": summing.graph(), "items.json": Vocabulary(["a"]).encode()}
+            items = Vocabulary(["a"]).encode()
+            contents = {"model.onnx": summing.graph(), "items.json": items, "golden.json": b""}
             bundle.fill(folder, summing.manifest(), contents)
         refused("items_invalid", lambda: Recommender.load(tmp_path / "b"), "2 entries")
 

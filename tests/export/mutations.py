@@ -1,0 +1,37 @@
+"""What a port gets wrong: changes to the Python client, each of which the runner must find."""
+
+# fmt: off
+#: Name → what stands in the client, what stands there instead, a bundle that shows it, and the kind of case.
+MUTATIONS = {
+    "forgets what was seen": ("*([] if seen else known), ", "", "lstm4rec", "questions"),
+    "always excludes what was seen": ("[] if seen else known", "known", "lstm4rec-two-layers-seen-items-come-again", "questions"),
+    "forgets exclude": (", *asked.excluded]", "]", "lstm4rec", "questions"),
+    "ignores a bad k": ("not 1 <= k <= top_k", "k > 99", "lstm4rec", "bad questions"),
+    "ignores k": (": asked.k]", ": 10]", "lstm4rec", "questions"),
+    "does not cut": ("if cut else places", "if False else places", "lstm4rec", "questions"),
+    "cuts before it drops": ("if cut else places", "if False else places[-2:]", "lstm4rec", "questions"),
+    "drops the state": ("self._carried(found), before, last", "self.state, before, last", "lstm4rec", "sessions"),
+    "asks again from the state after": ("before = self._before\n", "before = self.state\n", "gru4rectied", "asking again"),
+    "remembers a session's last events only": ("self._known, self._time, self._events = known", "self._known, self._time, self._events = asked.known", "rnn4rec", "asking again"),
+    "cuts every push": ("self._events == 0)\n            known", "True)\n            known", "lstm4rec", "asking again"),
+    "keeps the first gap after the cut": ("                gaps[0] = -1.0\n", "                pass\n", "timelstm4rec-time", "questions"),
+    "gaps in float32": ("times[p] - a ", "float(np.float32(times[p]) - np.float32(a)) ", "timelstm4rec-time", "questions"),
+    "forgets the time of the last event": ("known, asked.time, self._events", "known, None, self._events", "timelstm4rec-time", "sessions"),
+    "forgets the moment of asking": ('"next_time_gap": ahead', '"next_time_gap": -1.0', "timelstm4rec-time-to-ask", "questions"),
+    "forgets the wanted behaviour": ("index[n] if len(index) > n else 0", "0", "behaviorlstm4rec-wanted-behaviour", "questions"),
+    "behaviours from 0": (".index(name) + 1", ".index(name)", "lstmranker-features-and-behaviours", "questions"),
+    "features in another order": ("for name in wanted]\n", "for name in wanted[::-1]]\n", "lstmranker-features-and-behaviours", "questions"),
+    "drops unknown candidates silently": ("if asked.unknown_candidates:", "if False:", "lstmranker-candidates", "questions"),
+    "candidates in the catalogue's order": ("for item in wanted if item in self._index],\n            unknown_c", "for item in sorted(wanted) if item in self._index],\n            unknown_c", "lstmranker-candidates", "questions"),
+    "trims ids": ("    return str(value)\n", "    return str(value).strip()\n", "lstm4rec-awkward-ids", "questions"),
+    "leaves out titles": ("None if self.titles is None else self.titles[index]", "None", "lstm4rec", "questions"),
+    "names another bundle": (".hexdigest()[:16]", ".hexdigest()[1:17]", "lstm4rec", "questions"),
+    "lets a null pass": ("if any(v is None or", "if any(False and", "lstm4rec", "bad questions"),
+    "takes any key": ("if strange := q.keys() - QUESTION:", "if strange := set():", "lstm4rec", "bad questions"),
+    "lets a negative index pass": ("not least <= values.min() <= values.max()", "not values.max()", "lstm4rec", "arrays"),
+    "lets an index of n_items pass": ('values.max() < self.manifest["n_items"]', "values.max()", "lstm4rec", "arrays"),
+    "lets padding pass after an item": ("((seq[:, :-1] != 0) & (seq[:, 1:] == 0)).any()", "False", "lstm4rec", "arrays"),
+    "calls the runtime with no rows": ("if not batch:", "if False:", "lstm4rec", "arrays"),
+    "carries NaN": ("if not np.isfinite(values).all():\n                raise SeqrecError(\"bad_state\"", "if False:\n                raise SeqrecError(\"bad_state\"", "lstm4rec", "arrays"),
+    "carries a padded row": ("if batch and (padded", "if False and (padded", "lstm4rec", "arrays"),
+}
