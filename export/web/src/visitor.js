@@ -16,42 +16,45 @@ export class Visitor {
     return this.#events.map((event) => event.item);
   }
 
-  /** One pick more: one step of the model where it carries a state. */
+  /** One pick more: one step of the model where it carries a state. An error changes nothing. */
   async add(item, behavior) {
     const event = { item, behavior, time: Date.now() / 1000 };
-    this.#events.push(event);
-    return this.#answer(this.#session && (() => this.#session.push([item], this.#told([event]))), this.#session ? "step" : "whole");
+    const events = [...this.#events, event];
+    const session = this.#session;
+    if (!session) return this.#answer("whole", events, () => this.#whole(events));
+    return this.#answer("step", events, () => session.push([item], { ...this.#told([event]), k: this.#k }));
   }
 
   async remove(place) {
-    this.#events.splice(place, 1);
-    return this.start();
+    return this.start(this.#events.filter((_, other) => other !== place));
   }
 
   async clear() {
-    this.#events = [];
-    return this.start();
+    return this.start([]);
   }
 
   /** All picks anew. */
-  async start() {
-    this.#session = null;
-    return this.#answer(null, this.#events.length ? "whole" : "newcomer");
+  async start(events = this.#events) {
+    return this.#answer(events.length ? "whole" : "newcomer", events, () => this.#whole(events));
   }
 
   /** @returns `answer`, `took` in milliseconds, and `how` it was reached: step, whole, newcomer */
-  async #answer(step, how) {
+  async #answer(how, events, work) {
     const begun = performance.now();
-    const answer = await (step ?? (() => this.#whole()))();
+    const answer = await work();
+    this.#events = events;
     return { answer, took: performance.now() - begun, how };
   }
 
-  async #whole() {
-    const { manifest } = this.#recommender;
-    const told = this.#told(this.#events);
-    if (!manifest.state.length) return this.#recommender.recommend(this.picks, { ...told, k: this.#k });
-    this.#session = await this.#recommender.session(this.picks, told);
-    return this.#session.recommend({ k: this.#k });
+  async #whole(events) {
+    const items = events.map((event) => event.item);
+    const told = this.#told(events);
+    const k = this.#k;
+    if (!this.#recommender.manifest.state.length) return this.#recommender.recommend(items, { ...told, k });
+    const session = await this.#recommender.session(items, told);
+    const answer = await session.recommend({ k });
+    this.#session = session;
+    return answer;
   }
 
   get #k() {
