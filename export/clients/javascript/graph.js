@@ -185,13 +185,14 @@ export class GuardedGraph {
   }
 }
 
+const isList = (value) => Array.isArray(value) || value instanceof Float32Array;
+
 function isMatrix(lists) {
-  return Array.isArray(lists) && hasShape(lists, [lists.length, lists[0]?.length]);
+  return isList(lists) && lists.every((list) => isList(list) && list.length === lists[0].length);
 }
 
 function hasShape(list, [size, ...rest]) {
-  if (!Array.isArray(list) && !(list instanceof Float32Array)) return size === undefined && typeof list !== "object";
-  return list.length === size && (!rest.length || list.every((each) => hasShape(each, rest)));
+  return isList(list) && list.length === size && (!rest.length || list.every((each) => hasShape(each, rest)));
 }
 
 /** What onnxruntime says of a tensor, as the manifest says it. */

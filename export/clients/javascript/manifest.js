@@ -53,7 +53,7 @@ const KEYS = {
   state: listOf(objectOf({ input: isText, output: isText, size: isInteger })),
   opset: isInteger,
   ir_version: isInteger,
-  files: mapOf(objectOf({ size: isInteger, sha256: isText })),
+  files: mapOf(objectOf({ size: (size) => isInteger(size) || typeof size === "bigint", sha256: isText })),
   provenance: isObject,
   parity: isObject,
 };
@@ -100,6 +100,9 @@ function checkSense(manifest) {
   if (max_history < 1) throw invalid("max_history is below 1");
   if (task === "probability" ? top_k !== 0 : top_k < 1 || top_k > n_items - 1) throw invalid(`top_k is ${top_k}`);
   if (embedding_size < 0 || state.some(({ size }) => size < 1)) throw invalid("a size makes no sense");
+  if (state.some(({ input, output }, i) => input !== `state_${i}` || output !== `next_state_${i}`)) {
+    throw invalid("a state's input and output do not belong together");
+  }
   for (const names of [behaviors, features]) if (new Set(names).size < names.length) throw invalid("a name stands twice");
   if (features.length > 0 !== reads("features")) throw invalid("features do not go with the graph's inputs");
   if (!behaviors.length && reads("behavior", "next_behavior")) throw invalid("no behaviour is named");

@@ -97,6 +97,9 @@ export function encode(question, vocabulary, manifest, { since = null, cut = tru
     if (kept.length < places.length) columns.time_gap[0] = -1;
     time = before.at(-1);
     columns.next_time_gap = now === null || time === null ? -1 : now - time;
+    if (![...gaps, columns.next_time_gap].every((gap) => Number.isFinite(Math.fround(gap)))) {
+      throw bad("time holds a gap that is too large for float32.");
+    }
   }
   if (reads("behavior", "next_behavior")) {
     const [names, wanted] = aligned(question, "behavior");

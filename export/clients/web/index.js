@@ -27,7 +27,7 @@ export async function load(url, { wasm, whole = false, fetch = globalThis.fetch,
     sha256,
     names: (manifest) => {
       const names = needed(manifest);
-      total = names.reduce((sum, name) => sum + manifest.files[name].size, 0);
+      total = names.reduce((sum, name) => sum + Number(manifest.files[name].size), 0);
       return names;
     },
     read: (name, listed) => get(name, listed, (more) => report((come += more), total)),
