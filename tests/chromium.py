@@ -86,9 +86,7 @@ class Chromium:
 
     def open(self, url: str, width: int = 1280, height: int = 900, language: str = "en-US", dark: bool = False) -> None:
         phone = width < 600
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         agent = self.call("Runtime.evaluate", expression="navigator.userAgent")["result"]["value"]
         self.call("Emulation.setUserAgentOverride", userAgent=agent, acceptLanguage=language)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
@@ -114,7 +112,12 @@ class Chromium:
 
     def press(self, key: str, shift: bool = False) -> None:
         code = KEYS[key]
-        params: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        params: dict[str, Any] = {
+            "key": key,
+            "code": key,
+            "windowsVirtualKeyCode": code,
+            "modifiers": 8 if shift else 0,
+        }
         down = {"type": "keyDown", "text": "\r"} if key == "Enter" else {"type": "rawKeyDown"}
         self.call("Input.dispatchKeyEvent", **down, **params)
         self.call("Input.dispatchKeyEvent", type="keyUp", **params)
@@ -125,8 +128,9 @@ class Chromium:
     def click(self, selector: str) -> None:
         """A mouse click in the middle of the first element that matches."""
         box = self.run(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)

@@ -74,7 +74,8 @@ def test_pushes_that_overlap_go_one_after_the_other(tiny_bundle):
           session.push(["007"]), session.push([null]), session.push(["i3"], { k: 99 }), session.push(["i3"]),
           ...["i1", "i2"].map((item) => recommender.recommend([item])),
         ]);
-        console.log(JSON.stringify(answers.map(({ value, reason }) => value?.items.map(({ item }) => item) ?? reason.code)));
+        const short = ({ value, reason }) => value?.items.map(({ item }) => item) ?? reason.code;
+        console.log(JSON.stringify(answers.map(short)));
         """,
         tiny_bundle,
     )
@@ -106,7 +107,8 @@ def test_the_browsers_module_checks_what_it_fetches(tiny_bundle, tmp_path, spoil
           asked.push(url.href.split("/").at(-1));
           return readFile(url).then((data) => new Response(data), () => new Response(null, { status: 404 }));
         };
-        const found = await load(process.argv[1], { fetch }).then((r) => r.recommend(["007"]), (e) => ({ status: e.code }));
+        const ask = (recommender) => recommender.recommend(["007"]);
+        const found = await load(process.argv[1], { fetch }).then(ask, (error) => ({ status: error.code }));
         console.log(JSON.stringify([found.status, asked]));
         """,
         bundle.as_uri(),

@@ -196,6 +196,6 @@ function hasShape(list, [size, ...rest]) {
 }
 
 /** What onnxruntime says of a tensor, as the manifest says it. */
-function signature({ name, type, shape }) {
+function signature({ name, type = "no tensor", shape = [] }) {
   return { name, dtype: type, shape: shape.map((axis) => (typeof axis === "number" && axis >= 0 ? axis : "any")) };
 }
