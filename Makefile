@@ -98,5 +98,5 @@ web-demo: web $(BUNDLE)/manifest.json
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(PAGE) $(PORT) >/dev/null 2>&1 || true
 
 clean:
-	rm -rf $(RUN) $(BUNDLE) $(PAGE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(RUN) $(BUNDLE) $(PAGE) $(WEB) export/web/dist build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
