@@ -4,6 +4,8 @@
 # make lint      format, lint and types
 # make docs      write docs/models.md anew from the models' own words
 # make notebook  run docs/benchmark.ipynb anew and store what it shows (some minutes)
+# make web       build the page that `seqrec export --web` writes (needs Node.js and npm)
+# make web-demo  write the demo's page and serve it here, until Ctrl-C
 # make install   create .venv and install what is pinned in constraints.txt
 # make clean     remove the demo's run and bundle, build outputs and caches; .venv stays
 #
@@ -15,15 +17,18 @@ STAMP := $(VENV)/.installed
 SEQREC := $(BIN)/seqrec
 RUN := runs/demo
 BUNDLE := bundles/demo
+PAGE := pages/demo
+WEB := seqrec_plugin/web_page
+PORT := 8000
 # As in: make test ARGS="tests/cli -x"
 ARGS :=
 
-.PHONY: help install demo demo-evaluate test conformance lint docs notebook clean
+.PHONY: help install demo demo-evaluate test conformance lint docs notebook web web-demo clean
 # A demo that was interrupted goes on where it was: make must not delete what it had.
 .PRECIOUS: $(STAMP) $(RUN)/metrics.json $(BUNDLE)/manifest.json
 
 help:
-	@sed -n '1,8s/^# //p' Makefile
+	@sed -n '1,10s/^# //p' Makefile
 
 install: $(STAMP)
 
@@ -89,6 +94,18 @@ docs: $(STAMP)
 notebook: $(STAMP)
 	@$(BIN)/python docs/run_notebook.py
 
+web: $(WEB)/index.html
+
+$(WEB)/index.html: $(wildcard export/web/*.js* export/web/src/* export/clients/web/index.js export/clients/javascript/*.js)
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer and npm are missing: get them from nodejs.org." >&2; exit 1; }
+	@cd export/web && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@rm -rf $(WEB) && cp -R export/web/dist $(WEB) && touch $@
+
+web-demo: web $(BUNDLE)/manifest.json
+	@$(SEQREC) export $(BUNDLE) --web $(PAGE) --force
+	@echo "The page: http://127.0.0.1:$(PORT)/ (Ctrl-C ends it)"
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(PAGE) $(PORT) >/dev/null 2>&1 || true
+
 clean:
-	rm -rf $(RUN) $(BUNDLE) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(RUN) $(BUNDLE) $(PAGE) $(WEB) export/web/dist build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,19 +121,24 @@ def _changed(name: str, how: str) -> BadData:
 
 
 @contextlib.contextmanager
-def writing(path: str | Path, force: bool = False) -> Iterator[Path]:
+def writing(
+    path: str | Path, force: bool = False, *, what: str = "bundle", foreign: Callable[[Path], str] | None = None
+) -> Iterator[Path]:
     """A fresh folder beside `path` that becomes `path` when the block ends well, and is removed when it does not.
 
     Args:
         path: the folder to make; it may be there already, if it is empty.
         force: replace it at the very end, if it holds a bundle and nothing else.
+        what: how what is written is called.
+        foreign: says why a folder is not that and nothing else, or an empty text.
 
     Raises:
         WrongUsage: `output_exists`.
         BadData: `output_unwritable`.
     """
     path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
-    _check_free(path, force)
+    foreign = foreign or _foreign
+    _check_free(path, force, what, foreign)
     mark = secrets.token_hex(4)
     fresh, old = path.parent / f".{path.name}.{mark}.new", path.parent / f".{path.name}.{mark}.old"
     try:
@@ -143,7 +148,7 @@ def writing(path: str | Path, force: bool = False) -> Iterator[Path]:
         raise _unwritable(path, error) from None
     try:
         yield fresh
-        _check_free(path, force)  # again: the block may have taken a while
+        _check_free(path, force, what, foreign)  # again: the block may have taken a while
         try:
             if path.exists():
                 path.rename(old)
@@ -182,8 +187,8 @@ def fill(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> Man
     return manifest
 
 
-def _check_free(path: Path, force: bool) -> None:
-    """Refuse an output that would cost the user something other than a bundle given up by `force`."""
+def _check_free(path: Path, force: bool, what: str, foreign: Callable[[Path], str]) -> None:
+    """Refuse an output that would cost the user something other than what `force` gives up."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -194,17 +199,17 @@ def _check_free(path: Path, force: bool) -> None:
         raise WrongUsage("output_exists", f"The output {path} is a file.", "Choose another folder.")
     if not any(path.iterdir()):
         return
-    foreign = _foreign(path)
-    if foreign:
+    reason = foreign(path)
+    if reason:
         raise WrongUsage(
             "output_exists",
-            f"The output folder {path} is already used, and {foreign}.",
-            "Choose another folder: only a bundle is ever replaced.",
+            f"The output folder {path} is already used, and {reason}.",
+            f"Choose another folder: only a {what} is ever replaced.",
         )
     if not force:
         raise WrongUsage(
             "output_exists",
-            f"The output folder {path} already holds a bundle.",
+            f"The output folder {path} already holds a {what}.",
             "Choose another folder, or give --force to replace it.",
         )
 

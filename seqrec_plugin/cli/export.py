@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The bundle's folder to make.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle's folder to make.")
 @click.option("--top-k", type=int, default=100, show_default=True, help="Most items that one answer can hold.")
 @click.option("--embeddings", is_flag=True, help="Write item_embeddings.npy too, for a vector database.")
-@click.option("--force", is_flag=True, help="Replace a bundle that is in the output folder already.")
+@click.option("--web", type=click.Path(path_type=Path), metavar="PAGE", help="Also make a folder with a web page.")
+@click.option("--force", is_flag=True, help="Replace what is in the output folders already: a bundle, a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON lines.")
-def command(run: Path, output: Path, top_k: int, embeddings: bool, force: bool, as_json: bool) -> None:
+def command(
+    run: Path, output: Path | None, top_k: int, embeddings: bool, web: Path | None, force: bool, as_json: bool
+) -> None:
     """Turn a run into a bundle: one ONNX file with its state, its catalogue, and vectors that prove a port right.
 
     Each check is printed as it holds; if one fails there is no bundle, and the exit code is 1.
+
+    With --web PAGE a page is written beside it that recommends in the browser, with no program on a server; any server
+    of files can serve it. For a bundle that is there already: `seqrec export BUNDLE --web PAGE`.
 
     \b
     Examples:
       seqrec export runs/demo -o bundles/demo
       seqrec export runs/demo -o bundles/demo --top-k 500 --force
     """
+    if output is None and web is None:
+        raise click.UsageError("Say where the bundle shall be: -o BUNDLE.")
+    if web is not None:
+        from seqrec_plugin.web import check_built, write_page
+
+        check_built()  # before a bundle is made
+    bundle = run
+    if output is not None:
+        _export(run, output, as_json, top_k=top_k, embeddings=embeddings, force=force)
+        bundle = output
+    if web is not None:
+        write_page(bundle, web, force=force)
+        click.echo(f"The page is in {web}: serve it with `python -m http.server --bind 127.0.0.1 -d {web}`.", err=True)
+
+
+def _export(run: Path, output: Path, as_json: bool, **options: Any) -> None:
     from seqrec_plugin import bundle as bundles
     from seqrec_plugin import card
     from seqrec_plugin.cli.tables import show_check
@@ -32,9 +55,7 @@ def command(run: Path, output: Path, top_k: int, embeddings: bool, force: bool, 
     from seqrec_plugin.manifest import ITEMS_FILE
     from seqrec_plugin.vocabulary import Vocabulary
 
-    export(
-        run, output, top_k=top_k, embeddings=embeddings, force=force, report=lambda check: show_check(check, as_json)
-    )
+    export(run, output, report=lambda check: show_check(check, as_json), **options)
     found = bundles.read(output)
     example = card.command(found.manifest, Vocabulary.decode(found.contents[ITEMS_FILE]), shlex.quote(str(output)))
     click.echo(f"The bundle is in {output}. Try:\n  seqrec {example}", err=True)

@@ -1,0 +1,12 @@
+import type { Recommender } from "../javascript/core.js";
+
+export * from "../javascript/core.js";
+
+/** Read a bundle, check it, and make its graph ready. Rejects with a SeqrecError: one of the codes of bundles. */
+export function load(
+  path: string,
+  options?: {
+    /** How many cores one call may use; 1 by default. */
+    threads?: number;
+  },
+): Promise<Recommender>;
