@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOT_SOURCES = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "bundles", "tests", "node_modules")
+MADE = ("__pycache__", "*.egg-info", "build", "dist", "runs", "bundles", "node_modules")
+NOT_SOURCES = shutil.ignore_patterns(".*", *MADE, "tests")
 
 # One worker does it all, so that the environment is made once (`pytest -n … --dist loadgroup`).
 pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]

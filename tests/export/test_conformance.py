@@ -88,7 +88,8 @@ def test_the_example_of_a_clients_readme_runs(name, tmp_path):
     text = (EXPORT / "clients" / name / "README.md").read_text(encoding="utf-8")
     example = text.split("```python\n")[1].split("```")[0]
     shutil.copytree(VECTORS / "lstm4rec", tmp_path / "bundle")
-    paths = os.pathsep.join(str(EXPORT / "clients" / folder) for folder in {name, "python"})
+    folders = [str(EXPORT / "clients" / folder) for folder in (name, "python")]
+    paths = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", example],
         capture_output=True,
