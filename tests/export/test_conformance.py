@@ -186,7 +186,7 @@ def test_each_client_has_a_readme_and_keeps_no_registry_address():
         assert (folder / "README.md").is_file(), folder.name
         for file in folder.iterdir():
             if file.suffix in (".txt", ".toml", ".json", ".sh"):
-                assert "http://" not in file.read_text(encoding="utf-8"), file
+                assert "registry." not in file.read_text(encoding="utf-8"), file
 
 
 def test_the_codes_of_the_protocol_are_the_specifications():
