@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOT_SOURCES = shutil.ignore_patterns(
-    ".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "bundles", "tests", "node_modules"
-)
+MADE = ("__pycache__", "*.egg-info", "build", "dist", "runs", "bundles", "node_modules")
+NOT_SOURCES = shutil.ignore_patterns(".*", *MADE, "tests")
 
 # One worker does it all, so that the environment is made once (`pytest -n … --dist loadgroup`).
 pytestmark = [pytest.mark.packaging, pytest.mark.xdist_group("packaging")]
@@ -69,18 +68,6 @@ def test_the_wheel_holds_every_module_and_recipe(wheel: Path) -> None:
     assert recipes
     assert modules | recipes | {"seqrec_plugin/py.typed"} <= names
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"seqrec_plugin"}
-
-
-def test_an_installed_wheel_carries_the_page(wheel: Path, base: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    built = ROOT / "seqrec_plugin" / "web_page"
-    if not (built / "index.html").is_file():
-        pytest.skip("the built page is missing: make web (needs Node.js and npm)")
-    packed = {name.removeprefix("seqrec_plugin/web_page/") for name in zipfile.ZipFile(wheel).namelist()}
-    assert {path.name for path in built.iterdir()} <= packed
-    done = run(base, "seqrec", "export", tiny_bundle, "--web", tmp_path / "page")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "page" / "index.html").read_bytes() == (built / "index.html").read_bytes()
-    assert (tmp_path / "page" / "bundle" / "model.onnx").is_file()
 
 
 def test_nothing_of_training_comes_along(base: Path) -> None:

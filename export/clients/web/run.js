@@ -12,9 +12,10 @@ const folder = resolve(process.argv[2]);
 
 await serve({
   load: async () => {
-    const recommender = await load(pathToFileURL(folder), { whole: true, fetch: fetchFile });
     // What nobody sees over HTTP is the duty of whoever serves the folder.
-    checkListing(recommender.manifest, await list());
+    const names = await list();
+    const recommender = await load(pathToFileURL(folder), { whole: true, fetch: fetchFile });
+    checkListing(recommender.manifest, names);
     return recommender;
   },
   client: "web",
@@ -28,7 +29,7 @@ async function fetchFile(url) {
 }
 
 async function list() {
-  const entries = await readdir(folder, { withFileTypes: true });
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []); // no bundle: `load` says so
   for (const entry of entries) {
     if (entry.isSymbolicLink()) throw new SeqrecError("file_escapes", `${entry.name} is a link.`);
     if (!entry.isFile()) throw new SeqrecError("file_unexpected", `${entry.name} is not a file.`);
