@@ -217,8 +217,6 @@ def encode(
             gaps[0] = NO_GAP
         newest = before[-1]
         ahead = NO_GAP if now is None or newest is None else now - newest
-        if max([*gaps, ahead]) > _LARGEST:
-            raise BadData("bad_question", "time holds a gap that float32 cannot hold.", "Give seconds.")
         columns[TIME_GAP] = np.array(gaps, dtype=np.float32)
         columns[NEXT_TIME_GAP] = np.array(ahead, dtype=np.float32)
     if {BEHAVIOR, NEXT_BEHAVIOR} & set(manifest.columns):

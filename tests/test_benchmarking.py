@@ -65,7 +65,7 @@ def test_json_has_all_that_was_measured(finished, result):
     assert ours["parameters"] == sum(weight.numel() for weight in run.weights().values())
     for label in ("LSTM4Rec", "GRU4Rec"):
         for line in _models(result)[label]["runs"]:
-            assert set(line["metrics"]["test"]) == {"masked", "unmasked", "recbole"}
+            assert set(line["metrics"]["test"]) == {"targets", "masked", "unmasked", "recbole"}
             assert 0 < line["seconds_per_epoch"] < line["seconds"]
             assert 0 < line["seconds_to_best"] <= line["seconds"]
             assert 100 * 2**20 < line["peak_memory"] < 4 * 2**30

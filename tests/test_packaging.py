@@ -70,6 +70,18 @@ def test_the_wheel_holds_every_module_and_recipe(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"seqrec_plugin"}
 
 
+def test_an_installed_wheel_carries_the_page(wheel: Path, base: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    built = ROOT / "seqrec_plugin" / "web_page"
+    if not (built / "index.html").is_file():
+        pytest.skip("the built page is missing: make web (needs Node.js and npm)")
+    packed = {name.removeprefix("seqrec_plugin/web_page/") for name in zipfile.ZipFile(wheel).namelist()}
+    assert {path.name for path in built.iterdir()} <= packed
+    done = run(base, "seqrec", "export", tiny_bundle, "--web", tmp_path / "page")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "page" / "index.html").read_bytes() == (built / "index.html").read_bytes()
+    assert (tmp_path / "page" / "bundle" / "model.onnx").is_file()
+
+
 def test_nothing_of_training_comes_along(base: Path) -> None:
     installed = run(base, "python", "-m", "pip", "list", "--format=freeze").stdout.lower()
     assert "onnxruntime==" in installed

@@ -359,6 +359,9 @@ CASES = {
         golden(lambda g: g.update(tolerance=1.0)),
         duty="verifier",
     ),
+    "embeddings-garbage": Case(
+        "embeddings_invalid", "item_embeddings.npy is no array", text("item_embeddings.npy", "garbage"), duty="verifier"
+    ),
     "golden-score": Case("golden_mismatch", "a score is another", golden(score), duty="verifier"),
     "golden-state": Case("golden_mismatch", "a carried state is another", golden(first_state), duty="verifier"),
     "padding-counts": Case(
