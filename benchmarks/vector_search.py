@@ -1,7 +1,7 @@
 """A bundle's item embeddings in a vector index: how much of the exact top 10 it finds, and how long each takes.
 
 `pip install faiss-cpu`, then `python benchmarks/vector_search.py BUNDLE RUN` over a bundle that was exported with
-`--embeddings`: the histories are real ones of its run, the index is an HNSW graph over inner products.
+`--encoder --embeddings`: the histories are real ones of its run, the index is an HNSW graph over inner products.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from seqrec_plugin import bundle as bundles
 from seqrec_plugin import machine
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.manifest import EMBEDDINGS_FILE
-from seqrec_plugin.runtime import Recommender
+from seqrec_plugin.runtime import Encoder
 
 K = 10
 
@@ -28,10 +28,10 @@ def main() -> None:
     arguments = parser.parse_args()
     found = bundles.read(arguments.bundle)
     table = np.load(io.BytesIO(found.contents[EMBEDDINGS_FILE]), allow_pickle=False)
-    recommender = Recommender(found)
+    encoder = Encoder(found)
     rows = [row for row in RunFolder.open(arguments.run).probe() if len(row.items)]
     limit = found.manifest.max_history
-    users = np.concatenate([recommender.run([row.part(max(0, len(row.items) - limit))]).user_embedding for row in rows])
+    users = np.concatenate([encoder.run([row.part(max(0, len(row.items) - limit))]).user_embedding for row in rows])
     users = np.concatenate([users, np.ones((len(users), 1), np.float32)], axis=1)
 
     faiss.omp_set_num_threads(1)

@@ -16,10 +16,30 @@ import msgspec
 
 from seqrec_plugin import manifest as manifests
 from seqrec_plugin.errors import BadData, WrongUsage
-from seqrec_plugin.manifest import GOLDEN_FILE, ITEMS_FILE, MANIFEST_FILE, MODEL_FILE, File, Manifest
+from seqrec_plugin.manifest import (
+    EMBEDDINGS_FILE,
+    ENCODER_FILE,
+    GOLDEN_FILE,
+    INT8_FILE,
+    ITEMS_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    File,
+    Manifest,
+)
 
 #: The most bytes that a reader accepts of a file, and of any that is not named here.
-LIMITS = {MANIFEST_FILE: 2**20, ITEMS_FILE: 2**30, GOLDEN_FILE: 2**30, MODEL_FILE: 2**31}
+LIMITS = {
+    MANIFEST_FILE: 2**20,
+    ITEMS_FILE: 2**30,
+    GOLDEN_FILE: 2**30,
+    MODEL_FILE: 2**31,
+    INT8_FILE: 2**31,
+    ENCODER_FILE: 2**31,
+    EMBEDDINGS_FILE: 2**36,
+    WEIGHTS_FILE: 2**36,
+}
 OTHER_LIMIT = 2**30
 
 #: What every bundle has.
@@ -34,7 +54,7 @@ class Bundle:
         path: its folder.
         manifest: what it says of itself.
         id: the first 16 hex digits of the manifest's sha256; every answer names it.
-        contents: file name → the very bytes that were hashed.
+        contents: file name → the very bytes that were hashed; without `weights.bin`, which is hashed and left on disk.
     """
 
     path: Path
@@ -74,7 +94,9 @@ def read(path: str | Path) -> Bundle:
     for name in (*_NEEDED, *manifest.files):
         if name not in present:
             raise BadData("file_missing", f"{path} lacks the file {name!r}.", "A bundle is one folder: copy all of it.")
-    contents = {name: _read(path, name, file) for name, file in manifest.files.items()}
+    contents = {name: _read(path, name, file) for name, file in manifest.files.items() if name != WEIGHTS_FILE}
+    if WEIGHTS_FILE in manifest.files:
+        _read(path, WEIGHTS_FILE, manifest.files[WEIGHTS_FILE], keep=False)
     return Bundle(path, manifest, hashlib.sha256(head).hexdigest()[:16], contents)
 
 
@@ -98,8 +120,9 @@ def _is_plain(name: str) -> bool:
     return name not in ("", ".", "..") and not any(c in "/\\:\0" for c in name)
 
 
-def _read(path: Path, name: str, listed: File | None = None) -> bytes:
-    """The bytes of one file, checked against the limit and against what the manifest lists."""
+def _read(path: Path, name: str, listed: File | None = None, *, keep: bool = True) -> bytes:
+    """The bytes of one file, checked against the limit and what the manifest lists; none if they are not to be kept."""
+    digest = hashlib.sha256()
     limit = LIMITS.get(name, OTHER_LIMIT)
     try:
         with (path / name).open("rb") as stream:
@@ -108,10 +131,16 @@ def _read(path: Path, name: str, listed: File | None = None) -> bytes:
                 raise BadData("too_large", f"{name} has {size} bytes; a reader accepts {limit}.")
             if listed is not None and size != listed.size:
                 raise _changed(name, f"has {size} bytes, but {MANIFEST_FILE} lists {listed.size}")
-            data = stream.read(size)
+            data = b""
+            if keep:
+                data = stream.read(size)
+                digest.update(data)
+            else:
+                while block := stream.read(2**24):
+                    digest.update(block)
     except OSError as error:
         raise BadData("file_missing", f"{path / name} cannot be read: {error.strerror}.") from None
-    if listed is not None and hashlib.sha256(data).hexdigest() != listed.sha256:
+    if listed is not None and digest.hexdigest() != listed.sha256:
         raise _changed(name, f"does not have the sha256 that {MANIFEST_FILE} lists")
     return data
 

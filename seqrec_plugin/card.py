@@ -7,7 +7,7 @@ import shlex
 from typing import Any
 
 from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR, NEXT_TIME_GAP, TIME_GAP
-from seqrec_plugin.manifest import Manifest
+from seqrec_plugin.manifest import EMBEDDINGS_FILE, ENCODER_FILE, INT8_FILE, Manifest
 from seqrec_plugin.vocabulary import Vocabulary
 
 _TEXT = """# {model} on {dataset}
@@ -20,7 +20,7 @@ It holds nothing about any user.
 | catalogue | {n_items} items |
 | history | the newest {max_history} events are read{carried} |
 | one answer | {answer} |
-{columns}{newcomer}| trained | epoch {epoch}, seed {seed} |
+{columns}{newcomer}{more}| trained | epoch {epoch}, seed {seed} |
 | agreement with torch | {absolute:.1e} at most, over {histories} histories |
 {metrics}
 ## From Python
@@ -43,6 +43,12 @@ It holds nothing about any user.
 `items.json` maps positions to item ids.{bare}
 
 `export/SPEC.md` of seqrec-plugin says what a careful client does besides; `golden.json` proves a client right.
+Clients to copy are in its `export/clients`:
+
+    bundle = seqrec_client.load(".")                       # Python: numpy and onnxruntime, one file
+    bundle = seqrec_client.load(".", TractRuntime)         # Python: Rust's tract
+    const recommender = await load(".");                   // Node.js
+    const recommender = await load("https://…/bundle/");   // a browser
 """
 
 _SESSION = """
@@ -91,6 +97,7 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
         max_history=manifest.max_history,
         answer=answer,
         newcomer=f"| an empty history | not learned: {newcomer} |\n" if newcomer else "",
+        more=_more(manifest),
         carried="; a state can be carried instead" if manifest.state else "; no state is carried",
         epoch=manifest.provenance.epoch + 1,
         seed=manifest.provenance.seed,
@@ -132,6 +139,21 @@ def _columns(manifest: Manifest) -> str:
     if manifest.features:
         rows.append(("features", f"{', '.join(manifest.features)}: numbers as they are, one an item"))
     return "".join(f"| {name} | {text} |\n" for name, text in rows)
+
+
+def _more(manifest: Manifest) -> str:
+    """Rows of the table: what lies beside the graph."""
+    rows = []
+    if manifest.int8:
+        cost = f"{manifest.int8.ndcg_int8:.4f} for {manifest.int8.ndcg:.4f} on {manifest.int8.targets} targets"
+        rows.append(
+            f"| `{INT8_FILE}` | the same in fewer bytes, at an NDCG@10 of {cost} ({manifest.int8.part} part) |\n"
+        )
+    if ENCODER_FILE in manifest.files:
+        rows.append(f"| `{ENCODER_FILE}` | history to user embedding, for a search of one's own |\n")
+    if EMBEDDINGS_FILE in manifest.files:
+        rows.append(f"| `{EMBEDDINGS_FILE}` | the items: times a user embedding with 1 appended, the score |\n")
+    return "".join(rows)
 
 
 def _told(manifest: Manifest, n: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from seqrec_plugin import imported, metrics, ranking, registry
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import NEXT, Row, negatives, padded
-from seqrec_plugin.errors import BadData
+from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.models import options
 from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.split import Split
@@ -110,14 +110,7 @@ def rank_targets(
 
 def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
     """Metrics of the valid and test parts: `{"valid": {"targets": n, "masked": {…}, "unmasked": {…}}, "test": …}`."""
-    import torch
-
     model, split = load_model(run), run.split()
-
-    def score(item_seq: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        given = {name: torch.from_numpy(values) for name, values in columns.items()}
-        return model.score(torch.from_numpy(item_seq), given).numpy()
-
     results: dict[str, dict[str, Any]] = {}
     for part in ("valid", "test"):
         rows: npt.NDArray[np.int64] = getattr(split, part)
@@ -126,9 +119,31 @@ def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
         if model.task == "probability":
             found = judge_targets(model, split, rows, run.info.max_history)
         else:
-            found = rank_targets(score, split, rows, run.info.max_history, model.columns)
+            found = rank_targets(_scorer(model), split, rows, run.info.max_history, model.columns)
         results[part] = {"targets": len(rows), **summarise_ranks(found)}
     return results
+
+
+def rank_validation(model: SequenceModel, split: Split, max_history: int) -> tuple[float, int]:
+    """NDCG@10 of the validation part, history masked, and its number of targets.
+
+    Raises:
+        WrongUsage: `bad_value` where the split has no such part.
+    """
+    if not len(split.valid):
+        raise WrongUsage("bad_value", "The run has no validation part to judge int8 by.", "Export without --int8.")
+    found = rank_targets(_scorer(model), split, split.valid, max_history, model.columns)
+    return metrics.summarise(found["masked"])["NDCG@10"], len(split.valid)
+
+
+def _scorer(model: SequenceModel) -> Scorer:
+    import torch
+
+    def score(item_seq: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        given = {name: torch.from_numpy(values) for name, values in columns.items()}
+        return model.score(torch.from_numpy(item_seq), given).numpy()
+
+    return score
 
 
 def judge_targets(

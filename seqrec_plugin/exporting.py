@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import io
 from collections.abc import Callable, Sequence
@@ -18,16 +19,24 @@ from seqrec_plugin import bundle, card, golden, ranking, tracing, verifying
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR, NO_GAP, TIME_GAP, Row, draw
 from seqrec_plugin.errors import Failed, WrongUsage
-from seqrec_plugin.evaluating import load_model, run_torch, set_threads
-from seqrec_plugin.graph import IR_VERSION, OPSET, Graph
+from seqrec_plugin.evaluating import load_model, rank_validation, run_torch, set_threads
+from seqrec_plugin.graph import IR_VERSION, OPSET, Graph, Weights
+from seqrec_plugin.layers import Int8Table
+from seqrec_plugin.layers.int8_table import MOST_WIDTH
 from seqrec_plugin.manifest import (
     CANDIDATES,
     CARD_FILE,
     EMBEDDINGS_FILE,
+    ENCODER_FILE,
+    EXCLUDE,
     FORMAT_VERSION,
     GOLDEN_FILE,
+    INT8_FILE,
+    INT8_GOLDEN_FILE,
     ITEMS_FILE,
     MODEL_FILE,
+    WEIGHTS_FILE,
+    Int8,
     Manifest,
     Parity,
     Provenance,
@@ -42,7 +51,13 @@ from seqrec_plugin.vocabulary import Vocabulary
 
 #: How far onnxruntime may be from torch, absolute and relative to torch's value.
 TOLERANCE = 1e-5
+#: A protobuf file holds less than 2 GiB; the rest of the graph needs some of it.
+MOST_INSIDE = 2**31 - 2**26
+#: The share of NDCG@10 that the int8 table may cost.
+MOST_DROP = 0.01
 
+#: A model's NDCG@10 on events that it was not trained on, and how many these are.
+Judge = Callable[[SequenceModel], tuple[float, int]]
 Report = Callable[[Check], None]
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -54,6 +69,9 @@ def export(
     *,
     top_k: int = 100,
     embeddings: bool = False,
+    encoder: bool = False,
+    int8: bool = False,
+    most_drop: float = MOST_DROP,
     force: bool = False,
     report: Report,
 ) -> Manifest:
@@ -64,6 +82,9 @@ def export(
         output: the bundle's folder, made here, only if every check holds.
         top_k: K of the graph, cut to the catalogue.
         embeddings: write `item_embeddings.npy` too, for a search of one's own.
+        encoder: write `encoder.onnx` too, the graph without scores and items.
+        int8: write `model_int8.onnx` too.
+        most_drop: the share of NDCG@10 on the validation part that int8 may cost.
         force: replace a bundle that is there already.
         report: told of each check that holds.
 
@@ -74,6 +95,10 @@ def export(
     run = RunFolder.open(run_path)
     set_threads(run.info.threads)
     info, model, vocabulary = run.info, load_model(run), run.vocabulary()
+
+    def judge(judged: SequenceModel) -> tuple[float, int]:
+        return rank_validation(judged, run.split(), info.max_history)
+
     provenance = Provenance(
         model=info.model,
         config=info.model_config,
@@ -95,6 +120,9 @@ def export(
         target_behaviors=info.target_behaviors if model.task == "probability" else (),
         top_k=top_k,
         embeddings=embeddings,
+        encoder=encoder,
+        judge=judge if int8 else None,
+        most_drop=most_drop,
         force=force,
         report=report,
     )
@@ -112,6 +140,10 @@ def write_bundle(
     target_behaviors: Sequence[str] = (),
     top_k: int = 100,
     embeddings: bool = False,
+    encoder: bool = False,
+    judge: Judge | None = None,
+    most_drop: float = MOST_DROP,
+    most_inside: int = MOST_INSIDE,
     seed: int = 0,
     force: bool = False,
     report: Report = lambda check: None,
@@ -129,25 +161,43 @@ def write_bundle(
         target_behaviors: what the probability is of, for a model of these; empty for acting at all.
         top_k: K of the graph, cut to the catalogue.
         embeddings: write `item_embeddings.npy` too.
+        encoder: write `encoder.onnx` too.
+        judge: write `model_int8.onnx` too, if this says that its NDCG@10 is good enough.
+        most_drop: the share of NDCG@10 that int8 may cost.
+        most_inside: bytes of weights up to which they stay in the graphs' own files.
         seed: draws the golden histories.
         force: replace a bundle that is there already.
         report: told of each check that holds.
     """
     if top_k < 1:
         raise WrongUsage("bad_k", f"--top-k is {top_k}, but must be at least 1.")
-    if embeddings and model.task != "next_item":
-        raise WrongUsage("bad_value", "A model of probabilities ranks no items, so there is nothing to search.")
+    if (embeddings or judge) and model.task != "next_item":
+        what = "there is nothing to search" if embeddings else "int8 has no ranking to be judged by"
+        raise WrongUsage("bad_value", f"A model of probabilities ranks no items, so {what}.")
+    if judge and model.vector_size > MOST_WIDTH:
+        raise WrongUsage("bad_value", f"int8 serves vectors up to {MOST_WIDTH} wide; these are {model.vector_size}.")
     if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
         raise Failed("check_failed", "The weights hold NaN or infinity.", "Train again, with a lower learning_rate.")
     top_k = min(top_k, vocabulary.n_items - 1) if model.task == "next_item" else 0
     probe = [_newest(row, max_history) for row in probe] + _random_histories(model, max_history, seed)
 
     with bundle.writing(output, force) as folder:
-        manifest, content = _draft(model, top_k, max_history, exclude_seen, target_behaviors, provenance)
-        report(_graph_check(manifest, len(content), model.state_sizes))
+        weights = Weights(WEIGHTS_FILE) if _size(model) > most_inside else None
+        manifest, content = _draft(model, top_k, max_history, exclude_seen, target_behaviors, provenance, weights)
+        report(_graph_check(manifest, len(content) + len(weights or b""), model.state_sizes))
         contents = {MODEL_FILE: content, ITEMS_FILE: vocabulary.encode(), GOLDEN_FILE: b"{}", CARD_FILE: b""}
         if embeddings:
             contents[EMBEDDINGS_FILE] = item_embeddings(model)
+        if encoder:
+            contents[ENCODER_FILE] = encoder_bytes(model, weights)
+        rounded = None
+        if judge:
+            rounded = round_table(model)
+            manifest = msgspec.structs.replace(manifest, int8=_judge_int8(model, rounded, judge, most_drop, report))
+            contents[INT8_FILE] = model_bytes(rounded, top_k)[0]
+            contents[INT8_GOLDEN_FILE] = b"{}"
+        if weights:
+            contents[WEIGHTS_FILE] = weights.content()
         bundle.fill(folder, manifest, contents)
         recommender = Recommender.load(folder)
 
@@ -156,7 +206,12 @@ def write_bundle(
 
         manifest = msgspec.structs.replace(manifest, parity=parity)
         contents[GOLDEN_FILE] = golden.encode(golden.build(model, vocabulary, manifest, seed))
-        contents[CARD_FILE] = card.text(manifest, vocabulary).encode()
+        if rounded:
+            contents[INT8_GOLDEN_FILE] = golden.encode(
+                golden.build(rounded, vocabulary, manifest, seed, golden.INT8_TOLERANCE)
+            )
+        listed = bundle.fill(folder, manifest, contents)
+        contents[CARD_FILE] = card.text(listed, vocabulary).encode()
         bundle.fill(folder, manifest, contents)
         for check in verifying.verify(folder):
             report(check)
@@ -175,26 +230,71 @@ def item_embeddings(model: SequenceModel) -> bytes:
     return buffer.getvalue()
 
 
+def round_table(model: SequenceModel) -> SequenceModel:
+    """A copy of the model whose item table is int8."""
+    rounded = copy.copy(model)
+    rounded._modules = {**model._modules, "item_table": Int8Table(model.item_table)}
+    return rounded
+
+
+def _judge_int8(model: SequenceModel, rounded: SequenceModel, judge: Judge, most_drop: float, report: Report) -> Int8:
+    """What int8 costs in ranking; too much is an error."""
+    (ndcg, targets), (ndcg_int8, _) = judge(model), judge(rounded)
+    drop = (ndcg - ndcg_int8) / ndcg if ndcg > 0 else 0.0
+    told = f"NDCG@10 {ndcg_int8:.4f} with int8, {ndcg:.4f} without, on {targets} validation targets"
+    if drop > most_drop:
+        raise Failed(
+            "check_failed",
+            f"{told}: {drop:.1%} are lost, and at most {most_drop:.1%} may be.",
+            "Serve model.onnx as it is, or allow more with --int8-max-drop.",
+        )
+    report(Check("int8 ranks as well", f"{told}: {-drop:+.2%}"))
+    return Int8("valid", targets, ndcg, ndcg_int8, drop, most_drop)
+
+
+def _size(model: SequenceModel) -> int:
+    """Bytes of the weights as the graph holds them, in float32."""
+    return sum(4 * weight.numel() for weight in model.state_dict().values())
+
+
+def encoder_bytes(model: SequenceModel, weights: Weights | None = None) -> bytes:
+    """The graph of `encoder.onnx`: from a history to the user embedding and the next state."""
+    return _graph_bytes(model, "encoding", 0, weights)[0]
+
+
 def model_bytes(
-    model: SequenceModel, top_k: int
+    model: SequenceModel, top_k: int, weights: Weights | None = None
 ) -> tuple[bytes, tuple[Tensor, ...], tuple[Tensor, ...], list[StateTensor]]:
     """The graph's file, and what its inputs, outputs and states are: `export/SPEC.md`, clause 4."""
-    graph, traced = Graph(), None if model.emits else tracing.trace(model)
+    return _graph_bytes(model, model.task, top_k, weights)
+
+
+def _graph_bytes(
+    model: SequenceModel, task: str, top_k: int, weights: Weights | None
+) -> tuple[bytes, tuple[Tensor, ...], tuple[Tensor, ...], list[StateTensor]]:
+    graph, traced = Graph(weights), None if model.emits else tracing.trace(model)
     sizes = traced.state_sizes if traced else model.state_sizes
     state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(sizes)]
     inputs, outputs = tensors(
-        model.task,
+        task,
         model.columns,
         state,
         features=len(model.features),
         top_k=top_k,
         embedding_size=model.vector_size,
-        candidates=model.takes_candidates,
+        candidates=model.takes_candidates and task == "probability",
     )
     names = {t.name: graph.input(t.name, t.dtype, t.shape) for t in inputs}
     item_seq, states = names["item_seq"], tuple(names[s.input] for s in state)
     columns = {name: names[name] for name in model.columns}
-    if model.task == "probability":
+    found: tuple[str, ...]
+    if task == "encoding":
+        if traced:
+            vector, after = traced.emit_vector(graph, item_seq, states)
+        else:
+            vector, _, after = model.emit_vector(graph, item_seq, states, columns)
+        found = (vector, *after)
+    elif task == "probability":
         vector, probabilities, after = model.emit_probabilities(graph, item_seq, states, columns, names.get(CANDIDATES))
         found = (probabilities, vector, *after)
     else:
@@ -202,7 +302,7 @@ def model_bytes(
             vector, scores, after = traced.emit(model, graph, item_seq, states)
         else:
             vector, scores, after = model.emit(graph, item_seq, states, columns)
-        found = (*_best(graph, scores, names["exclude"], top_k), vector, *after)
+        found = (*_best(graph, scores, names[EXCLUDE], top_k), vector, *after)
     for tensor, source in zip(outputs, found, strict=True):
         graph.output(tensor.name, source, tensor.dtype, tensor.shape)
     return graph.build(), inputs, outputs, state
@@ -223,9 +323,10 @@ def _draft(
     exclude_seen: bool,
     target_behaviors: Sequence[str],
     provenance: Provenance,
+    weights: Weights | None,
 ) -> tuple[Manifest, bytes]:
     try:
-        content, inputs, outputs, state = model_bytes(model, top_k)
+        content, inputs, outputs, state = model_bytes(model, top_k, weights)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise Failed("check_failed", f"The graph is not valid ONNX: {str(error).splitlines()[0]}") from None
     reads_behaviors = {BEHAVIOR, NEXT_BEHAVIOR} & set(model.columns)
@@ -251,6 +352,7 @@ def _draft(
             provenance, exporter="layers" if model.emits else "torch", newcomer=model.newcomer
         ),
         parity=Parity(0, 0.0, 0.0, TOLERANCE),
+        int8=None,
     )
     return manifest, content
 

@@ -43,6 +43,8 @@ from seqrec_plugin.vocabulary import Vocabulary
 
 #: What a client may be away from torch: clients in every language and runtime, so wider than the export's own check.
 TOLERANCE = 1e-4
+#: With an int8 table, where a last bit may round a query's digit the other way.
+INT8_TOLERANCE = 1e-3
 #: The most events of a golden history, so that a bundle with a very long limit keeps small vectors.
 LONGEST = 200
 
@@ -52,19 +54,25 @@ def encode(golden: Golden) -> bytes:
     return msgspec.json.format(msgspec.json.encode(golden), indent=0) + b"\n"
 
 
-def build(model: SequenceModel, vocabulary: Vocabulary, manifest: Manifest, seed: int) -> Golden:
+def build(
+    model: SequenceModel, vocabulary: Vocabulary, manifest: Manifest, seed: int, tolerance: float = TOLERANCE
+) -> Golden:
     """Draw the questions and answer them.
 
     Args:
         model: in evaluation mode.
         vocabulary, manifest: of the bundle.
         seed: draws the histories.
+        tolerance: what clients are allowed.
     """
-    return _Maker(model, vocabulary, manifest, seed).golden()
+    return _Maker(model, vocabulary, manifest, seed, tolerance).golden()
 
 
 class _Maker:
-    def __init__(self, model: SequenceModel, vocabulary: Vocabulary, manifest: Manifest, seed: int) -> None:
+    def __init__(
+        self, model: SequenceModel, vocabulary: Vocabulary, manifest: Manifest, seed: int, tolerance: float
+    ) -> None:
+        self.tolerance = tolerance
         self.model, self.vocabulary, self.manifest = model, vocabulary, manifest
         self.random = np.random.default_rng(seed)
         self.longest = min(manifest.max_history, LONGEST)
@@ -100,7 +108,7 @@ class _Maker:
         if self.manifest.takes_candidates:
             questions["an unknown candidate"] = {**questions["some items"], "candidates": [some[0], self.unknown]}
         return Golden(
-            tolerance=TOLERANCE,
+            tolerance=self.tolerance,
             questions=tuple(self._question(name, question) for name, question in questions.items()),
             sessions=tuple(self._sessions(some) if self.manifest.state else ()),
             bad_questions=tuple(self._bad_questions(some)),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +21,55 @@ Step = Callable[["Graph", Names, Names], tuple[Names, Names]]
 _DTYPES = {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT}
 
 
+class Weights:
+    """Weights that lie in a second file, since one protobuf file holds less than 2 GiB; several graphs may share it.
+
+    Args:
+        name: of the file, beside the graphs'.
+    """
+
+    #: Smaller weights stay in the graph's own file: shape inference reads some of them.
+    LEAST = 512
+    _ALIGNMENT = 64
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._content = bytearray()
+        self._known: dict[bytes, int] = {}
+
+    def add(self, array: npt.NDArray[Any], name: str) -> onnx.TensorProto:
+        """Place a weight in the file, equal ones once; what stands in the graph for it."""
+        data = np.ascontiguousarray(array).tobytes()
+        key = hashlib.sha256(data).digest()
+        if key not in self._known:
+            self._content += bytes(-len(self._content) % self._ALIGNMENT)
+            self._known[key] = len(self._content)
+            self._content += data
+        tensor = onnx.TensorProto(name=name, dims=array.shape, data_location=TensorProto.EXTERNAL)
+        tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+        for entry in (("location", self.name), ("offset", str(self._known[key])), ("length", str(len(data)))):
+            tensor.external_data.add(key=entry[0], value=entry[1])
+        return tensor
+
+    def content(self) -> bytes:
+        """The file's bytes."""
+        return bytes(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+
 class Graph:
     """Collects nodes, weights, inputs and outputs; `build` checks the whole and gives the file's bytes.
 
-    Only the standard domain, every weight inside the file, names made here: two exports of the same weights are
-    the same bytes.
+    Only the standard domain, names made here: two exports of the same weights are the same bytes.
+
+    Args:
+        weights: where the larger weights go; None keeps every weight inside the file.
     """
 
-    def __init__(self, outer: Graph | None = None, prefix: str = "") -> None:
-        self._outer, self._prefix = outer, prefix
+    def __init__(self, weights: Weights | None = None, *, outer: Graph | None = None, prefix: str = "") -> None:
+        self._outer, self._prefix, self._apart = outer, prefix, weights
         self._nodes: list[onnx.NodeProto] = []
         self._weights: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -61,7 +104,7 @@ class Graph:
         once.
         """
         prefix = f"{self._prefix}body_{len(self._nodes)}_"
-        body = Graph(self._outer or self, prefix)
+        body = Graph(outer=self._outer or self, prefix=prefix)
 
         def declared(names: Sequence[str]) -> list[onnx.ValueInfoProto]:
             return [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
@@ -112,7 +155,7 @@ class Graph:
         copied.ClearField("doc_string")
         if attribute.type == onnx.AttributeProto.GRAPH:
             prefix = f"{self._prefix}{attribute.name}_{len(self._nodes)}_"
-            body, inside = Graph(self._outer or self, prefix), dict(known)
+            body, inside = Graph(outer=self._outer or self, prefix=prefix), dict(known)
             inputs = [_renamed(value, f"{prefix}input_{i}") for i, value in enumerate(attribute.g.input)]
             inside |= {value.name: ours.name for value, ours in zip(attribute.g.input, inputs, strict=True)}
             body._copy(attribute.g, inside)
@@ -132,10 +175,13 @@ class Graph:
         array = np.asarray(value, dtype=np.int64) if isinstance(value, (list, tuple)) else np.ascontiguousarray(value)
         if isinstance(value, np.generic):
             array = array.reshape(())
-        key = (str(array.dtype), array.shape, array.tobytes())
+        key = (str(array.dtype), array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._known:
             name = f"weight_{len(self._weights)}"
-            self._weights.append(numpy_helper.from_array(array, name))
+            if self._apart is not None and array.nbytes >= Weights.LEAST:
+                self._weights.append(self._apart.add(array, name))
+            else:
+                self._weights.append(numpy_helper.from_array(array, name))
             self._known[key] = name
         return self._known[key]
 
@@ -153,9 +199,18 @@ class Graph:
             ir_version=IR_VERSION,
             opset_imports=[helper.make_opsetid("", OPSET)],
         )
-        onnx.checker.check_model(model, full_check=True)
+        content = bytes(model.SerializeToString(deterministic=True))
+        if self._apart is None:
+            onnx.checker.check_model(model, full_check=True)
+        else:  # the checker looks whether the second file is there, and not into it
+            with tempfile.TemporaryDirectory() as folder:
+                with (Path(folder) / self._apart.name).open("wb") as stream:
+                    stream.truncate(len(self._apart))
+                path = Path(folder) / "graph.onnx"
+                path.write_bytes(content)
+                onnx.checker.check_model(str(path), full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-        return bytes(model.SerializeToString(deterministic=True))
+        return content
 
 
 def _renamed(value: onnx.ValueInfoProto, name: str) -> onnx.ValueInfoProto:

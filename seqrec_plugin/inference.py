@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,23 @@ import numpy.typing as npt
 
 from seqrec_plugin import columns as cols
 from seqrec_plugin.errors import BadData, WrongUsage
-from seqrec_plugin.manifest import CANDIDATES, MODEL_FILE, PROBABILITIES, Manifest, Tensor, tensors
+from seqrec_plugin.manifest import (
+    CANDIDATES,
+    EXCLUDE,
+    INT8_FILE,
+    MODEL_FILE,
+    PROBABILITIES,
+    WEIGHTS_FILE,
+    Manifest,
+    Tensor,
+    tensors,
+)
 
 if TYPE_CHECKING:
     import onnxruntime
+
+#: Bytes of a graph above which the item table is most of it.
+LARGE = 2**26
 
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -44,10 +58,12 @@ class Output(NamedTuple):
 class GuardedGraph:
     """The onnxruntime session behind its guards: it gets only what cannot hurt, and is not believed blindly."""
 
-    def __init__(self, content: bytes, manifest: Manifest, threads: int) -> None:
-        self.manifest = manifest
-        self._session = _open(content, threads)
-        _check_graph(self._session, manifest)
+    def __init__(
+        self, content: bytes, manifest: Manifest, threads: int, *, folder: Path | None = None, name: str = MODEL_FILE
+    ) -> None:
+        self.manifest, self.name = manifest, name
+        self._session = _open(content, threads, folder if WEIGHTS_FILE in manifest.files else None, name)
+        _check_graph(self._session, manifest, name)
 
     def run(
         self,
@@ -76,7 +92,7 @@ class GuardedGraph:
         if ((item_seq[:, :-1] != 0) & (item_seq[:, 1:] == 0)).any():
             raise BadData("bad_index", "item_seq holds 0 after an item; padding stands on the left only.")
         feeds: dict[str, npt.NDArray[Any]] = {"item_seq": item_seq}
-        wants_choice = "exclude" if manifest.task == "next_item" else CANDIDATES if manifest.takes_candidates else None
+        wants_choice = EXCLUDE if manifest.task == "next_item" else CANDIDATES if manifest.takes_candidates else None
         if wants_choice is not None:
             feeds[wants_choice] = self._choice(choice, wants_choice, batch)
         for name in manifest.columns:
@@ -89,7 +105,7 @@ class GuardedGraph:
         try:
             found = dict(zip(names, self._session.run(names, feeds), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common class of their own
-            raise BadData("graph_invalid", f"{MODEL_FILE} failed on {list(item_seq.shape)}: {_line(error)}") from None
+            raise BadData("graph_invalid", f"{self.name} failed on {list(item_seq.shape)}: {_line(error)}") from None
         output = Output(
             found["user_embedding"],
             tuple(found[spec.output] for spec in manifest.state),
@@ -174,29 +190,33 @@ class GuardedGraph:
     def _check(self, output: Output, batch: int, candidates: int) -> None:
         """What a graph from elsewhere gives is not believed either."""
         top_k, sizes = self.manifest.top_k, [spec.size for spec in self.manifest.state]
-        if self.manifest.task == "next_item":
+        if self.manifest.task != "probability":
             candidates = 0
         finite: list[Floats] = [output.user_embedding, *output.state, output.probabilities]
         tensors: list[npt.NDArray[Any]] = [*finite, output.items, output.scores]
         expected = (self.manifest.embedding_size, *sizes, candidates, top_k, top_k)
         for tensor, size in zip(tensors, expected, strict=True):
             if tensor.shape != (batch, size):
-                raise BadData("graph_invalid", f"{MODEL_FILE} gives {list(tensor.shape)} for {[batch, size]}.")
+                raise BadData("graph_invalid", f"{self.name} gives {list(tensor.shape)} for {[batch, size]}.")
         infinite = np.isnan(output.scores).any() or np.isposinf(output.scores).any()
         if infinite or not all(np.isfinite(tensor).all() for tensor in finite):
             raise BadData("not_finite", "The model gives NaN or infinity for this history.", "Its weights are damaged.")
         if (output.probabilities < 0).any() or (output.probabilities > 1).any():
-            raise BadData("graph_invalid", f"{MODEL_FILE} gives a probability outside 0 to 1.")
-        if self.manifest.task == "probability":
+            raise BadData("graph_invalid", f"{self.name} gives a probability outside 0 to 1.")
+        if self.manifest.task != "next_item":
             return
         if output.items.min() < 0 or output.items.max() >= self.manifest.n_items:
-            raise BadData("graph_invalid", f"{MODEL_FILE} gives an item outside the catalogue.")
+            raise BadData("graph_invalid", f"{self.name} gives an item outside the catalogue.")
         if (np.isneginf(output.scores) != (output.items == 0)).any():
-            raise BadData("graph_invalid", f"{MODEL_FILE} gives an item without a score, or a score without an item.")
+            raise BadData("graph_invalid", f"{self.name} gives an item without a score, or a score without an item.")
 
 
-def _open(content: bytes, threads: int) -> onnxruntime.InferenceSession:
-    """An onnxruntime session of the very bytes that were hashed."""
+#: How a graph's bytes name `weights.bin` as the file that a weight lies in: the whole protobuf field.
+_OUTSIDE = b"j\x17\n\x08location\x12\x0b" + WEIGHTS_FILE.encode()
+
+
+def _open(content: bytes, threads: int, folder: Path | None, name: str) -> onnxruntime.InferenceSession:
+    """An onnxruntime session of the very bytes that were hashed; `folder` is where `weights.bin` lies, if it may."""
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise WrongUsage("bad_value", f"threads is {threads!r}, but must be an integer of at least 1.")
     try:
@@ -207,8 +227,10 @@ def _open(content: bytes, threads: int) -> onnxruntime.InferenceSession:
             f"The package 'onnxruntime' cannot be imported: {_line(error)}.",
             "Install it with: pip install onnxruntime",
         ) from None
-    if b"location" in content:  # the key by which a graph names a file outside, which onnxruntime would read
-        raise BadData("graph_invalid", f"{MODEL_FILE} names an external file.", "A bundle's graph holds its weights.")
+    # The key by which a graph names a file outside, which onnxruntime would read.
+    if content.count(b"location") != (content.count(_OUTSIDE) if folder else 0):
+        hint = f"A bundle's weights are in the graph's file, or in {WEIGHTS_FILE} where the manifest lists it."
+        raise BadData("graph_invalid", f"{name} names an external file.", hint)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = min(threads, _cores())
     options.inter_op_num_threads = 1
@@ -217,10 +239,16 @@ def _open(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if (folder or len(content) > LARGE) and name != INT8_FILE:
+        # onnxruntime would keep a second copy of the item table, in an order that makes no answer quicker; that of
+        # an int8 table makes it twice as quick.
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    if folder:
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common class of their own
-        raise BadData("graph_invalid", f"{MODEL_FILE} cannot be loaded: {_line(error)}") from None
+        raise BadData("graph_invalid", f"{name} cannot be loaded: {_line(error)}") from None
 
 
 def _cores() -> int:
@@ -237,7 +265,7 @@ def _signature(tensors: Iterable[Tensor]) -> Signature:
     return {t.name: (t.dtype, tuple(n if isinstance(n, int) else None for n in t.shape)) for t in tensors}
 
 
-def _check_graph(session: onnxruntime.InferenceSession, manifest: Manifest) -> None:
+def _check_graph(session: onnxruntime.InferenceSession, manifest: Manifest, name: str) -> None:
     """The graph must be as the manifest says, and the manifest as clause 4 says."""
     expected = tuple(
         map(
@@ -266,7 +294,7 @@ def _check_graph(session: onnxruntime.InferenceSession, manifest: Manifest) -> N
     )
     for kind, wanted, by_manifest, by_graph in zip(("input", "output"), expected, said, actual, strict=True):
         _compare(kind, wanted, by_manifest, "manifest_invalid", "The manifest")
-        _compare(kind, by_manifest, by_graph, "graph_invalid", MODEL_FILE)
+        _compare(kind, by_manifest, by_graph, "graph_invalid", name)
 
 
 def _compare(kind: str, wanted: Signature, found: Signature, code: str, who: str) -> None:

@@ -19,7 +19,13 @@ CARD_FILE = "README.md"
 MANIFEST_FILE = "manifest.json"
 #: On request.
 EMBEDDINGS_FILE = "item_embeddings.npy"
+ENCODER_FILE = "encoder.onnx"
+INT8_FILE = "model_int8.onnx"
+INT8_GOLDEN_FILE = "golden_int8.json"
+#: Where one file cannot hold the weights.
+WEIGHTS_FILE = "weights.bin"
 
+EXCLUDE = "exclude"
 CANDIDATES = "candidates"
 PROBABILITIES = "probabilities"
 
@@ -75,6 +81,21 @@ class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: float
 
 
+class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the int8 item table costs in ranking: NDCG@10, history masked, on the same targets.
+
+    `drop` is the share of `ndcg` that is lost, negative where it gained; above `most_drop` nothing would have been
+    written.
+    """
+
+    part: str
+    targets: int
+    ndcg: float
+    ndcg_int8: float
+    drop: float
+    most_drop: float
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The contract of one bundle; `export/SPEC.md` says what each field means to a caller."""
 
@@ -97,6 +118,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files: dict[str, File]
     provenance: Provenance
     parity: Parity
+    int8: Int8 | None
+
+    @property
+    def encoder(self) -> Manifest:
+        """What the manifest would say of `encoder.onnx` alone: no exclusions or candidates, no items, no scores."""
+        inputs = tuple(tensor for tensor in self.inputs if tensor.name not in (EXCLUDE, CANDIDATES))
+        ends = {"user_embedding", *(spec.output for spec in self.state)}
+        outputs = tuple(tensor for tensor in self.outputs if tensor.name in ends)
+        return msgspec.structs.replace(self, task="encoding", top_k=0, inputs=inputs, outputs=outputs)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -136,7 +166,7 @@ def tensors(
     """The inputs and outputs of a graph: clause 4 of `export/SPEC.md`.
 
     Args:
-        task: `next_item` or `probability`.
+        task: `next_item` or `probability`; `encoding` for the encoder alone.
         columns: what it reads of each event beside the item, of `columns.NAMES`.
         states: the carried tensors.
         features: how many numbers an event has.
@@ -146,7 +176,7 @@ def tensors(
     """
     inputs = [Tensor("item_seq", "int64", ("batch", "length"))]
     if task == "next_item":
-        inputs.append(Tensor("exclude", "int64", ("batch", "excluded")))
+        inputs.append(Tensor(EXCLUDE, "int64", ("batch", "excluded")))
     elif candidates:
         inputs.append(Tensor(CANDIDATES, "int64", ("batch", "candidates")))
     for name in columns:
@@ -156,6 +186,8 @@ def tensors(
     inputs += [Tensor(s.input, "float32", ("batch", s.size)) for s in states]
     if task == "next_item":
         outputs = [Tensor("items", "int64", ("batch", top_k)), Tensor("scores", "float32", ("batch", top_k))]
+    elif task == "encoding":
+        outputs = []
     else:
         outputs = [Tensor(PROBABILITIES, "float32", ("batch", "candidates" if candidates else 1))]
     outputs.append(Tensor("user_embedding", "float32", ("batch", embedding_size)))
@@ -217,5 +249,7 @@ def _check_sense(manifest: Manifest) -> None:
         wrong = "features are named, but the graph reads none, or the other way round"
     elif not manifest.behaviors and {cols.BEHAVIOR, cols.NEXT_BEHAVIOR} & set(manifest.columns):
         wrong = "the graph reads behaviours, but none is named"
+    elif len({name in manifest.files for name in (INT8_FILE, INT8_GOLDEN_FILE)} | {manifest.int8 is not None}) > 1:
+        wrong = f"{INT8_FILE}, {INT8_GOLDEN_FILE} and int8 come together or not at all"
     if wrong:
         raise BadData("manifest_invalid", f"{MANIFEST_FILE} makes no sense: {wrong}.")

@@ -30,11 +30,11 @@ from seqrec_plugin.history import (
     to_question,
 )
 from seqrec_plugin.inference import Floats, GuardedGraph, Indices, Output
-from seqrec_plugin.manifest import ITEMS_FILE, MODEL_FILE
+from seqrec_plugin.manifest import ENCODER_FILE, INT8_FILE, ITEMS_FILE, MODEL_FILE
 from seqrec_plugin.session import Session
 from seqrec_plugin.vocabulary import Vocabulary
 
-__all__ = ["DEFAULT_K", "Answer", "Item", "Recommender", "Session"]
+__all__ = ["DEFAULT_K", "Answer", "Encoder", "Item", "Recommender", "Session"]
 
 DEFAULT_K = 10
 #: Rows of a batch that go through the graph together.
@@ -50,7 +50,9 @@ class Recommender:
         bundle_id: what each answer names.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1, histories: HistorySource | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, *, threads: int = 1, int8: bool = False, histories: HistorySource | None = None
+    ) -> None:
         self.manifest = bundle.manifest
         self.bundle_id = bundle.id
         self.vocabulary = Vocabulary.decode(bundle.contents[ITEMS_FILE])
@@ -61,21 +63,27 @@ class Recommender:
                 f"{self.manifest.n_items}.",
             )
         self._histories = histories
-        self._graph = GuardedGraph(bundle.contents[MODEL_FILE], self.manifest, threads)
+        name = INT8_FILE if int8 else MODEL_FILE
+        if name not in bundle.contents:
+            raise WrongUsage("bad_value", f"{bundle.path} has no {name}.", "Export it again, with --int8.")
+        self._graph = GuardedGraph(bundle.contents[name], self.manifest, threads, folder=bundle.path, name=name)
 
     @classmethod
-    def load(cls, path: str | Path, *, threads: int = 1, histories: HistorySource | None = None) -> Recommender:
+    def load(
+        cls, path: str | Path, *, threads: int = 1, int8: bool = False, histories: HistorySource | None = None
+    ) -> Recommender:
         """Read a bundle, check it, and make its graph ready.
 
         Args:
             path: the bundle's folder.
             threads: how many cores one call may use; never more than this process may use.
+            int8: take the graph with the int8 item table, where the bundle has it: a quarter of the size.
             histories: where `user_id` is looked up.
 
         Raises:
-            SeqrecError: one of the codes of bundles.
+            SeqrecError: one of the codes of bundles; `bad_value` where there is no such graph.
         """
-        return cls(bundles.read(path), threads=threads, histories=histories)
+        return cls(bundles.read(path), threads=threads, int8=int8, histories=histories)
 
     def run(
         self, rows: Sequence[Row], choice: Sequence[Sequence[int]] = (), state: Sequence[Floats] | None = None
@@ -364,6 +372,45 @@ class Recommender:
         keeps_seen = not self.manifest.exclude_seen if include_seen is None else include_seen
         named = [index for index in map(self.vocabulary.index, exclude) if index is not None]
         return list(dict.fromkeys(named if keeps_seen else known + named))
+
+
+class Encoder:
+    """A bundle's `encoder.onnx`: histories in, user embeddings out, for whoever searches the items elsewhere.
+
+    With 1 appended, the inner product of an embedding and a row of `item_embeddings.npy` is that item's score.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
+        if ENCODER_FILE not in bundle.contents:
+            raise WrongUsage("bad_value", f"{bundle.path} has no {ENCODER_FILE}.", "Export it again, with --encoder.")
+        self.manifest = bundle.manifest
+        self.vocabulary = Vocabulary.decode(bundle.contents[ITEMS_FILE])
+        content, manifest = bundle.contents[ENCODER_FILE], bundle.manifest.encoder
+        self._graph = GuardedGraph(content, manifest, threads, folder=bundle.path, name=ENCODER_FILE)
+
+    @classmethod
+    def load(cls, path: str | Path, *, threads: int = 1) -> Encoder:
+        """Read a bundle and make its encoder ready; see `Recommender.load`."""
+        return cls(bundles.read(path), threads=threads)
+
+    def encode(self, question: Question) -> Encoded:
+        """A history as the model reads it: see `history.encode`."""
+        return encode(question, self.vocabulary, self.manifest)
+
+    def embed(self, questions: Iterable[Question | Mapping[str, Any]]) -> Floats:
+        """The user embeddings of questions (clause 5 of `export/SPEC.md`), float32 [questions, embedding_size].
+
+        Raises:
+            BadData: `bad_question` for the first that is bad.
+        """
+        rows = [self.encode(to_question(question)).row for question in questions]
+        parts = [self.run(rows[i : i + MOST_ROWS]).user_embedding for i in range(0, max(1, len(rows)), MOST_ROWS)]
+        return np.concatenate(parts)
+
+    def run(self, rows: Sequence[Row], state: Sequence[Floats] | None = None) -> Output:
+        """The graph itself, guarded: user embedding and next state; see `Recommender.run`."""
+        item_seq, columns = padded(rows, self.manifest.columns)
+        return self._graph.run(item_seq, columns, None, state)
 
 
 def _identity(value: Any) -> str | None:

@@ -46,9 +46,14 @@ class Traced:
         self, model: SequenceModel, graph: Graph, item_seq: str, state: tuple[str, ...]
     ) -> tuple[str, str, tuple[str, ...]]:
         """See `SequenceModel.emit`; `state` has the names of one tensor for each of `state_sizes`."""
-        vector, *after = graph.inline(self.graph, [item_seq, *state])
+        vector, after = self.emit_vector(graph, item_seq, state)
         _, table = model.item_table.emit(graph, item_seq)
-        return vector, model.item_table.emit_scores(graph, vector, table), tuple(after)
+        return vector, model.item_table.emit_scores(graph, vector, table), after
+
+    def emit_vector(self, graph: Graph, item_seq: str, state: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """As `emit`, up to the user embedding."""
+        vector, *after = graph.inline(self.graph, [item_seq, *state])
+        return vector, tuple(after)
 
 
 def trace(model: SequenceModel) -> Traced:

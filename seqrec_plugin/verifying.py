@@ -17,8 +17,15 @@ from seqrec_plugin.columns import Row, draw
 from seqrec_plugin.errors import BadData, Failed, SeqrecError
 from seqrec_plugin.history import to_question
 from seqrec_plugin.inference import Output
-from seqrec_plugin.manifest import EMBEDDINGS_FILE, GOLDEN_FILE, MODEL_FILE
-from seqrec_plugin.runtime import Answer, Item, Recommender
+from seqrec_plugin.manifest import (
+    EMBEDDINGS_FILE,
+    ENCODER_FILE,
+    GOLDEN_FILE,
+    INT8_FILE,
+    INT8_GOLDEN_FILE,
+    MODEL_FILE,
+)
+from seqrec_plugin.runtime import Answer, Encoder, Item, Recommender
 
 #: How far one way to compute an answer may be from another, absolute and relative.
 TOLERANCE = 1e-5
@@ -101,8 +108,8 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bad_questions: tuple[BadQuestion, ...]
 
 
-def decode(data: bytes) -> Golden:
-    """Read `golden.json`.
+def decode(data: bytes, name: str = GOLDEN_FILE) -> Golden:
+    """Read `golden.json`, or `golden_int8.json`.
 
     Raises:
         BadData: `golden_invalid` where it cannot be read, or proves nothing.
@@ -110,11 +117,11 @@ def decode(data: bytes) -> Golden:
     try:
         golden = msgspec.json.decode(data, type=Golden)
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
-        raise BadData("golden_invalid", f"{GOLDEN_FILE} cannot be read: {error}.") from None
+        raise BadData("golden_invalid", f"{name} cannot be read: {error}.") from None
     if not 0 < golden.tolerance <= MOST_TOLERANCE:
-        raise BadData("golden_invalid", f"{GOLDEN_FILE} allows {golden.tolerance}; at most {MOST_TOLERANCE} is.")
+        raise BadData("golden_invalid", f"{name} allows {golden.tolerance}; at most {MOST_TOLERANCE} is.")
     if not golden.questions:
-        raise BadData("golden_invalid", f"{GOLDEN_FILE} holds no questions.")
+        raise BadData("golden_invalid", f"{name} holds no questions.")
     return golden
 
 
@@ -134,14 +141,35 @@ def verify(path: str | Path) -> Iterator[Check]:
     manifest = bundle.manifest
     made = f"{manifest.provenance.model} on {manifest.provenance.dataset}"
     yield Check("manifest", f"format {manifest.format_version}, {made}, {manifest.n_items - 1} items")
-    size = sum(map(len, bundle.contents.values()))
-    yield Check("files", f"{len(bundle.contents)} files, {size / 1e6:.2f} MB, each with its sha256")
+    size = sum(file.size for file in manifest.files.values())
+    yield Check("files", f"{len(manifest.files)} files, {size / 1e6:.2f} MB, each with its sha256")
     recommender = Recommender(bundle)
     yield Check("graph loads", f"{MODEL_FILE}, its inputs and outputs are the manifest's")
     yield from _check_shapes(recommender)
-    yield from _check_golden(recommender, bundle)
+    yield from _check_golden(recommender, bundle, GOLDEN_FILE)
+    if ENCODER_FILE in bundle.contents:
+        yield _check_encoder(bundle)
+    if INT8_FILE in bundle.contents:
+        rounded = Recommender(bundle, int8=True)
+        yield from _renamed("int8: ", _check_shapes(rounded))
+        yield from _renamed("int8: ", _check_golden(rounded, bundle, INT8_GOLDEN_FILE))
     if EMBEDDINGS_FILE in bundle.contents:
         yield _check_embeddings(recommender, bundle.contents[EMBEDDINGS_FILE])
+
+
+def _renamed(prefix: str, checks: Iterator[Check]) -> Iterator[Check]:
+    return (Check(prefix + check.name, check.detail) for check in checks)
+
+
+def _check_encoder(bundle: Bundle) -> Check:
+    """The encoder's user embedding and state, for each golden question, must be the golden ones."""
+    encoder, golden = Encoder(bundle), decode(bundle.contents[GOLDEN_FILE])
+    for case in golden.questions:
+        output = encoder.run([encoder.encode(to_question(case.question)).row])
+        name = f"{case.name}, by {ENCODER_FILE}"
+        _check_values(name, "user embedding", output.user_embedding[0], case.embedding, golden.tolerance)
+        _check_state(name, output.state, case.state, golden.tolerance)
+    return Check("encoder", f"{ENCODER_FILE}: {len(golden.questions)} golden questions within {golden.tolerance}")
 
 
 def _check_shapes(recommender: Recommender) -> Iterator[Check]:
@@ -230,8 +258,8 @@ def _distance(found: Any, expected: Any, tolerance: float) -> float | None:
     return float(difference.max())
 
 
-def _check_golden(recommender: Recommender, bundle: Bundle) -> Iterator[Check]:
-    golden = decode(bundle.contents[GOLDEN_FILE])
+def _check_golden(recommender: Recommender, bundle: Bundle, name: str) -> Iterator[Check]:
+    golden = decode(bundle.contents[name], name)
     for case in golden.questions:
         _check_question(recommender, case, golden.tolerance)
     yield Check("golden questions", f"{len(golden.questions)} answered within {golden.tolerance}")

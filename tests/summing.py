@@ -113,6 +113,7 @@ def manifest(**changes: object) -> Manifest:
             "state": (StateTensor("state_0", "next_state_0", 2),),
             "opset": 17,
             "ir_version": 8,
+            "int8": None,
             "files": {},
             "provenance": Provenance("Sum", {}, "none", "0" * 64, 0, 0, {}, {}),
             "parity": Parity(0, 0.0, 0.0, 1e-5),

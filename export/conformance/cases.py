@@ -33,16 +33,16 @@ KINDS = ("questions", "sessions", "bad questions", "asking again", "arrays", "ho
 COLUMNS = ("time_gap", "behavior", "features", "next_time_gap", "next_behavior")
 
 
-def of_bundle(path: Path) -> Iterator[Case]:
-    """All cases of a good bundle."""
-    yield from _Cases(path).all()
+def of_bundle(path: Path, golden: str = "golden.json") -> Iterator[Case]:
+    """All cases of a good bundle, for the graph whose right answers are in this file."""
+    yield from _Cases(path, golden).all()
 
 
 class _Cases:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, golden: str) -> None:
         head = (path / "manifest.json").read_bytes()
         self.id = hashlib.sha256(head).hexdigest()[:16]
-        self.m, self.golden = json.loads(head), json.loads((path / "golden.json").read_bytes())
+        self.m, self.golden = json.loads(head), json.loads((path / golden).read_bytes())
         catalogue = json.loads((path / "items.json").read_bytes())
         self.items: list[Any] = catalogue["items"]
         self.titles = dict(zip(self.items, catalogue.get("titles") or [None] * len(self.items), strict=True))

@@ -8,6 +8,7 @@ Standard library only. `README.md` beside this file is the protocol. Exit code 1
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -30,6 +31,9 @@ from cases import KINDS, Case  # noqa: E402
 from comparing import Answer, Wrong, same  # noqa: E402
 
 SECONDS = 60
+MODEL = "model.onnx"
+#: A graph that answers, and the file with its right answers.
+GRAPHS = {MODEL: "golden.json", "model_int8.onnx": "golden_int8.json"}
 REFUSED, MISSING = 3, 4
 
 
@@ -61,8 +65,8 @@ class Client:
     def __init__(self, folder: Path) -> None:
         self.name, self.program = folder.name, folder / "run.sh"
 
-    def ask(self, bundle: Path, requests: Sequence[Any]) -> Reply:
-        """One process, all requests.
+    def ask(self, bundle: Path, requests: Sequence[Any], graph: str = MODEL) -> Reply:
+        """One process, all requests, to the bundle's graph of this name.
 
         Raises:
             Wrong: it breaks the protocol.
@@ -72,7 +76,7 @@ class Client:
         environment = {"PYTHON": sys.executable, **os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
-                ["sh", str(self.program), str(bundle)],
+                ["sh", str(self.program), str(bundle), *([] if graph == MODEL else [graph])],
                 input=lines,
                 capture_output=True,
                 timeout=SECONDS,
@@ -102,11 +106,11 @@ def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def over_vector(client: Client, bundle: Path) -> Iterator[Outcome]:
-    """Every case of a good bundle."""
-    todo = list(cases.of_bundle(bundle))
+def over_vector(client: Client, bundle: Path, graph: str = MODEL) -> Iterator[Outcome]:
+    """Every case of a good bundle, by one of its graphs."""
+    todo = list(cases.of_bundle(bundle, GRAPHS[graph]))
     try:
-        reply = client.ask(bundle, [request for case in todo for request in case.requests])
+        reply = client.ask(bundle, [request for case in todo for request in case.requests], graph)
         if reply.code:
             raise Wrong(f"refused as {reply.answers[0].get('status')}: {reply.answers[0].get('message')}")
     except Wrong as error:
@@ -166,7 +170,8 @@ def run(clients: Sequence[Client], vectors: Sequence[Path]) -> tuple[list[Outcom
                 continue
             except Wrong:
                 pass  # the cases say so
-            for found in pool.map(lambda bundle, c=client: list(over_vector(c, bundle)), vectors):
+            jobs = [(bundle, graph) for bundle in vectors for graph in GRAPHS if (bundle / graph).exists()]
+            for found in pool.map(lambda job, c=client: list(over_vector(c, *job)), jobs):
                 outcomes += found
             outcomes += pool.map(
                 lambda item, c=client: over_hostile(c, Path(folder) / item[0], item[1]), hostile.items()
@@ -220,14 +225,15 @@ def timed(clients: Sequence[Client], bundle: Path, repeat: int = 1000) -> str:
     rows = [
         f"{bundle.name}, {len(longest['history'])} events, {repeat} times; {platform.machine()}, {platform.system()}"
     ]
-    for client in clients:
+    asked = [{"call": "load"}, {"call": "time", "question": longest, "repeat": repeat}]
+    for client, graph in itertools.product(clients, [graph for graph in GRAPHS if (bundle / graph).exists()]):
         try:
-            reply = client.ask(bundle, [{"call": "load"}, {"call": "time", "question": longest, "repeat": repeat}])
-            runtime, found = reply.answers[0].get("runtime"), reply.answers[1]
+            loaded, found = client.ask(bundle, asked, graph).answers
             cells = [f"{name} {_percentiles(found[name])}" for name in ("recommend", "push") if found.get(name)]
-            rows.append(f"{client.name} ({runtime}): {'; '.join(cells) or found.get('status')}")
+            told = "; ".join(cells) or found.get("status")
+            rows.append(f"{client.name}, {graph} ({loaded.get('runtime')}): {told}")
         except (Wrong, Missing) as error:
-            rows.append(f"{client.name}: {error}")
+            rows.append(f"{client.name}, {graph}: {error}")
     return "\n".join(rows)
 
 

@@ -73,6 +73,16 @@ def text(name: str, content: str | bytes) -> Callable[[Path], None]:
     return lambda path: replace(path, name, content.encode() if isinstance(content, str) else content)
 
 
+def both(*breaks: Callable[[Path], None]) -> Callable[[Path], None]:
+    """One after the other."""
+
+    def break_(path: Path) -> None:
+        for each in breaks:
+            each(path)
+
+    return break_
+
+
 def flipped(path: Path) -> None:
     """One bit of the graph is another, and nobody says so."""
     data = bytearray((path / "model.onnx").read_bytes())
@@ -148,13 +158,41 @@ def not_a_number(data: bytes) -> bytes:
     return data[:begin] + struct.pack("<f", float("nan")) * ((end - begin) // 4) + data[end:]
 
 
-def outside(data: bytes) -> bytes:
+def field(number: int, content: bytes) -> bytes:
+    """A protobuf field of bytes."""
+    size, length = len(content), b""
+    while size > 127:
+        length, size = length + bytes([size & 127 | 128]), size >> 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
+#: A protobuf entry that names a file outside.
+OUTSIDE = field(1, b"location") + field(2, b"/etc/hostname")
+#: The same, after bytes that look like an entry for weights.bin: of a field that stands twice the last counts, and the
+#: first four bytes are a number that nobody reads.
+DISGUISED = b"\x1d\0\0j\x17" + field(1, b"location") + field(2, b"weights.bin") + field(2, b"/etc/hostname")
+
+
+def table_outside(data: bytes) -> bytes:
+    """The largest weight lies in a file outside, disguised. See `not_a_number` for the fields' numbers."""
+
+    def raw(begin: int, end: int) -> Iterator[tuple[int, bytes, tuple[int, int]]]:
+        """The fields of a message: number, all of its bytes, and the place of its content."""
+        for number, inner, after in fields(data, begin, end):
+            yield number, data[begin:after], (inner, after)
+            begin = after
+
+    ((_, whole, place),) = [part for part in raw(0, len(data)) if part[0] == 7]
+    parts = list(raw(*place))
+    largest = max((part for part in parts if part[0] == 5), key=lambda part: len(part[1]))
+    weight = b"".join(part for number, part, _ in raw(*largest[2]) if number != 9)
+    weight += field(13, DISGUISED) + bytes([14 << 3, 1])
+    others = b"".join(part[1] for part in parts if part is not largest)
+    return data.replace(whole, field(7, others + field(5, weight)))
+
+
+def outside(data: bytes, entry: bytes = OUTSIDE) -> bytes:
     """One weight more, which lies in a file outside. Two protobuf messages in a row are one, their lists joined."""
-
-    def field(number: int, content: bytes) -> bytes:
-        return bytes([number << 3 | 2, len(content)]) + content
-
-    entry = field(1, b"location") + field(2, b"/etc/hostname")
     weight = bytes([1 << 3, 4, 2 << 3, 1]) + field(8, b"outside") + field(13, entry) + bytes([14 << 3, 1])
     return data + field(7, field(5, weight))
 
@@ -263,6 +301,9 @@ CASES = {
     "manifest-output-mistyped": Case(
         "manifest_invalid", "scores are int64", manifest(lambda m: m["outputs"][1].update(dtype="int64"))
     ),
+    "manifest-int8-without-a-graph": Case(
+        "manifest_invalid", "int8 is told of, but there is no such graph", put("int8", {})
+    ),
     "manifest-state-unpaired": Case(
         "manifest_invalid",
         "the states' outputs are in each other's place",
@@ -331,6 +372,21 @@ CASES = {
     "graph-empty": Case("graph_invalid", "model.onnx is empty", text("model.onnx", "")),
     "graph-cut": Case("graph_invalid", "model.onnx is cut in half", graph(lambda data: data[: len(data) // 2])),
     "graph-outside": Case("graph_invalid", "model.onnx has a weight in a file outside", graph(outside)),
+    "graph-outside-beside-weights": Case(
+        "graph_invalid",
+        "weights.bin is listed, but a weight lies in another file",
+        both(text("weights.bin", b"\0" * 8), graph(outside)),
+    ),
+    "graph-outside-disguised": Case(
+        "graph_invalid",
+        "the item table seems to lie in weights.bin, but lies elsewhere",
+        both(text("weights.bin", b"\0" * 8), graph(table_outside)),
+    ),
+    "graph-weights-not-listed": Case(
+        "graph_invalid",
+        "a weight lies in weights.bin, which the manifest does not list",
+        graph(lambda data: outside(data, field(1, b"location") + field(2, b"weights.bin"))),
+    ),
     "graph-input-renamed": Case(
         "graph_invalid", "the graph has another input", graph(renamed(b"item_seq", b"item_ids"))
     ),

@@ -21,7 +21,9 @@ from seqrec_plugin import registry
 from seqrec_plugin.exporting import write_bundle
 from seqrec_plugin.imported.sasrec import SASRec, SASRecConfig
 from seqrec_plugin.manifest import Provenance
+from seqrec_plugin.metrics import summarise
 from seqrec_plugin.models.base import SequenceModel
+from seqrec_plugin.ranking import ranks
 from seqrec_plugin.vocabulary import Vocabulary
 
 SEED = 20260
@@ -78,6 +80,9 @@ class Kind(NamedTuple):
     exclude_seen: bool = True
     max_history: int = 8
     top_k: int = 15
+    int8: bool = False
+    encoder: bool = False
+    weights_apart: bool = False
 
 
 #: Folder → what it holds. A folder that was in a release is never changed, only others are added.
@@ -100,6 +105,8 @@ KINDS = {
         target_behaviors=("buy",),
     ),
     "sasrec-no-state": Kind("SASRec"),
+    "lstm4rec-int8-and-encoder": Kind("LSTM4Rec", int8=True, encoder=True),
+    "timelstm4rec-weights-apart": Kind("TimeLSTM4Rec", encoder=True, weights_apart=True),
 }
 
 
@@ -146,9 +153,22 @@ def make(folder: Path, name: str) -> None:
         provenance=Provenance(kind.model, dict(kind.options), "synthetic", "0" * 64, 0, SEED, {}, {}),
         target_behaviors=kind.target_behaviors,
         top_k=kind.top_k,
+        embeddings=kind.int8,
+        encoder=kind.encoder,
+        judge=judge if kind.int8 else None,
+        most_drop=1.0,  # of a model that learned nothing
+        **({"most_inside": 0} if kind.weights_apart else {}),
         seed=SEED,
         force=True,
     )
+
+
+def judge(model: SequenceModel) -> tuple[float, int]:
+    """NDCG@10 for random targets after one random item: what an untrained model has."""
+    random = np.random.default_rng(SEED)
+    items, targets = random.integers(1, model.n_items, (2, 50))
+    found = ranks(model.score(torch.from_numpy(items[:, None])).numpy(), targets)
+    return summarise(found)["NDCG@10"], len(targets)
 
 
 def main() -> None:

@@ -14,11 +14,30 @@ import click
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The bundle's folder to make.")
 @click.option("--top-k", type=int, default=100, show_default=True, help="Most items that one answer can hold.")
 @click.option("--embeddings", is_flag=True, help="Write item_embeddings.npy too, for a vector database.")
+@click.option("--encoder", is_flag=True, help="Write encoder.onnx too: the model without scores and items.")
+@click.option("--int8", is_flag=True, help="Write model_int8.onnx too: the item table in a quarter of the bytes.")
+@click.option(
+    "--int8-max-drop",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="The share of validation NDCG@10 that int8 may cost.",
+)
 @click.option("--web", type=click.Path(path_type=Path), metavar="PAGE", help="Also make a folder with a web page.")
 @click.option("--force", is_flag=True, help="Replace what is in the output folders already: a bundle, a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON lines.")
 def command(
-    run: Path, output: Path | None, top_k: int, embeddings: bool, web: Path | None, force: bool, as_json: bool
+    run: Path,
+    output: Path | None,
+    top_k: int,
+    embeddings: bool,
+    encoder: bool,
+    int8: bool,
+    int8_max_drop: float,
+    web: Path | None,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Turn a run into a bundle: one ONNX file with its state, its catalogue, and vectors that prove a port right.
 
@@ -31,6 +50,7 @@ def command(
     Examples:
       seqrec export runs/demo -o bundles/demo
       seqrec export runs/demo -o bundles/demo --top-k 500 --force
+      seqrec export runs/demo -o bundles/small --int8 --encoder --embeddings
     """
     if output is None and web is None:
         raise click.UsageError("Say where the bundle shall be: -o BUNDLE.")
@@ -40,7 +60,8 @@ def command(
         check_built()  # before a bundle is made
     bundle = run
     if output is not None:
-        _export(run, output, as_json, top_k=top_k, embeddings=embeddings, force=force)
+        more = {"embeddings": embeddings, "encoder": encoder, "int8": int8, "most_drop": int8_max_drop}
+        _export(run, output, as_json, top_k=top_k, force=force, **more)
         bundle = output
     if web is not None:
         write_page(bundle, web, force=force)

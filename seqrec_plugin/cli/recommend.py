@@ -16,12 +16,14 @@ from seqrec_plugin.cli.asking import answer_many, check_past, ids, past_options,
 @click.option("-k", type=int, help="How many items, at most the bundle's top_k.  [default: 10]")
 @click.option("--exclude", metavar="IDS", default="", help="Items that must not come, with commas.")
 @click.option("--include-seen/--exclude-seen", default=None, help="Whether items of the history may come again.")
+@click.option("--int8", is_flag=True, help="Ask model_int8.onnx, where the bundle has it.")
 @past_options
 def command(
     bundle: Path,
     k: int | None,
     exclude: str,
     include_seen: bool | None,
+    int8: bool,
     titles: bool,
     as_json: bool,
     threads: int,
@@ -48,7 +50,7 @@ def command(
     from seqrec_plugin.errors import WrongUsage
     from seqrec_plugin.runtime import Recommender
 
-    recommender = Recommender.load(bundle, threads=threads)
+    recommender = Recommender.load(bundle, threads=threads, int8=int8)
     if recommender.manifest.task != "next_item":
         raise WrongUsage("bad_value", f"{bundle} gives probabilities, and recommends nothing.", "Use seqrec score.")
     k = recommender.checked_k(k)  # before a file of users or questions is read

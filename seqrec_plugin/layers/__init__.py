@@ -4,6 +4,7 @@ from seqrec_plugin.layers.aside import Aside
 from seqrec_plugin.layers.base import Emitter, Layer, Names, Stack, State
 from seqrec_plugin.layers.embedding import Embedding
 from seqrec_plugin.layers.gaps import GapEmbedding
+from seqrec_plugin.layers.int8_table import Int8Table
 from seqrec_plugin.layers.item_table import ItemTable
 from seqrec_plugin.layers.linear_recurrence import linear_recurrence
 from seqrec_plugin.layers.lru import LRU, GatedLRU
@@ -27,6 +28,7 @@ __all__ = [
     "GapEmbedding",
     "GatedLRU",
     "Gelu",
+    "Int8Table",
     "ItemTable",
     "Layer",
     "LayerNorm",

@@ -2,10 +2,18 @@
 
 import { SeqrecError } from "./errors.js";
 import { isObject, utf8 } from "./json.js";
-import { decodeManifest, GOLDEN_FILE, ITEMS_FILE, MANIFEST_FILE, MODEL_FILE } from "./manifest.js";
+import { decodeManifest, GOLDEN_FILE, INT8_FILE, ITEMS_FILE, MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE } from "./manifest.js";
 
 /** The most bytes that a reader accepts of a file. */
-export const LIMITS = { [MANIFEST_FILE]: 2 ** 20, [MODEL_FILE]: 2 ** 31, other: 2 ** 30 };
+export const LIMITS = {
+  [MANIFEST_FILE]: 2 ** 20,
+  [MODEL_FILE]: 2 ** 31,
+  [INT8_FILE]: 2 ** 31,
+  "encoder.onnx": 2 ** 31,
+  "item_embeddings.npy": 2 ** 36,
+  [WEIGHTS_FILE]: 2 ** 36,
+  other: 2 ** 30,
+};
 
 const ALWAYS = [MODEL_FILE, ITEMS_FILE, GOLDEN_FILE];
 

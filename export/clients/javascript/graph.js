@@ -1,14 +1,20 @@
 // The graph behind its guards: it gets only what cannot hurt, and is not believed blindly. Clauses 3.2 to 3.4.
 
 import { SeqrecError } from "./errors.js";
-import { COLUMNS, compare, MODEL_FILE } from "./manifest.js";
+import { COLUMNS, compare, WEIGHTS_FILE } from "./manifest.js";
 
-/** @throws SeqrecError where a graph names a file outside, which a runtime would read */
-export function checkModel(bytes) {
-  const key = [..."location"].map((character) => character.charCodeAt(0));
-  for (let at = bytes.indexOf(key[0]); at >= 0; at = bytes.indexOf(key[0], at + 1)) {
-    if (key.every((code, i) => bytes[at + i] === code)) {
-      throw new SeqrecError("graph_invalid", `${MODEL_FILE} names an external file.`);
+const codes = (text) => [...text].map((character) => character.charCodeAt(0));
+const LOCATION = codes("location");
+/** How a graph's bytes name weights.bin as the file that a weight lies in. */
+const OUTSIDE = codes(`j\x17\n\x08location\x12\x0b${WEIGHTS_FILE}`);
+
+/** @throws SeqrecError where a graph names a file outside, which a runtime would read, other than a listed weights.bin */
+export function checkModel(bytes, name, manifest) {
+  const listed = Object.hasOwn(manifest.files, WEIGHTS_FILE);
+  const isAt = (at, text) => text.every((code, i) => bytes[at + i] === code);
+  for (let at = bytes.indexOf(LOCATION[0]); at >= 0; at = bytes.indexOf(LOCATION[0], at + 1)) {
+    if (isAt(at, LOCATION) && !(listed && isAt(at - 4, OUTSIDE))) {
+      throw new SeqrecError("graph_invalid", `${name} names an external file.`);
     }
   }
 }
@@ -33,13 +39,15 @@ export class GuardedGraph {
    * @param manifest of the bundle
    * @param session of onnxruntime, in any of its packages
    * @param Tensor of the same package
+   * @param name of the graph's file
    */
-  constructor(manifest, session, Tensor) {
+  constructor(manifest, session, Tensor, name) {
+    this.name = name;
     this.manifest = manifest;
     this.session = session;
     this.Tensor = Tensor;
-    compare(manifest.inputs, session.inputMetadata.map(signature), "graph_invalid", MODEL_FILE);
-    compare(manifest.outputs, session.outputMetadata.map(signature), "graph_invalid", MODEL_FILE);
+    compare(manifest.inputs, session.inputMetadata.map(signature), "graph_invalid", name);
+    compare(manifest.outputs, session.outputMetadata.map(signature), "graph_invalid", name);
   }
 
   /**
@@ -140,7 +148,7 @@ export class GuardedGraph {
     try {
       return await this.session.run(feeds);
     } catch (error) {
-      throw new SeqrecError("graph_invalid", `${MODEL_FILE} failed: ${String(error?.message ?? error).split("\n")[0]}`);
+      throw new SeqrecError("graph_invalid", `${this.name} failed: ${String(error?.message ?? error).split("\n")[0]}`);
     }
   }
 
@@ -155,7 +163,7 @@ export class GuardedGraph {
   /** What a graph from elsewhere gives is not believed either. */
   #checked(found, batch, width) {
     const { manifest } = this;
-    const wrong = (how) => new SeqrecError("graph_invalid", `${MODEL_FILE} gives ${how}.`);
+    const wrong = (how) => new SeqrecError("graph_invalid", `${this.name} gives ${how}.`);
     const rows = {};
     for (const { name, shape } of manifest.outputs) {
       const size = typeof shape[1] === "number" ? shape[1] : width;

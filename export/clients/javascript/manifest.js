@@ -7,6 +7,9 @@ export const MANIFEST_FILE = "manifest.json";
 export const MODEL_FILE = "model.onnx";
 export const ITEMS_FILE = "items.json";
 export const GOLDEN_FILE = "golden.json";
+export const INT8_FILE = "model_int8.onnx";
+export const INT8_GOLDEN_FILE = "golden_int8.json";
+export const WEIGHTS_FILE = "weights.bin";
 
 const FORMAT_VERSION = 0;
 
@@ -56,6 +59,7 @@ const KEYS = {
   files: mapOf(objectOf({ size: (size) => isInteger(size) || typeof size === "bigint", sha256: isText })),
   provenance: isObject,
   parity: isObject,
+  int8: (int8) => int8 === null || isObject(int8),
 };
 
 const invalid = (what) => new SeqrecError("manifest_invalid", `${MANIFEST_FILE} is not valid: ${what}.`);
@@ -105,6 +109,8 @@ function checkSense(manifest) {
   }
   for (const names of [behaviors, features]) if (new Set(names).size < names.length) throw invalid("a name stands twice");
   if (features.length > 0 !== reads("features")) throw invalid("features do not go with the graph's inputs");
+  const int8 = [manifest.int8 !== null, ...[INT8_FILE, INT8_GOLDEN_FILE].map((name) => Object.hasOwn(manifest.files, name))];
+  if (new Set(int8).size > 1) throw invalid("int8 and its files come together or not at all");
   if (!behaviors.length && reads("behavior", "next_behavior")) throw invalid("no behaviour is named");
 }
 

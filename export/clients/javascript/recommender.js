@@ -3,13 +3,19 @@
 import { Vocabulary } from "./bundle.js";
 import { SeqrecError } from "./errors.js";
 import { batchOf, checkModel, GuardedGraph } from "./graph.js";
-import { ITEMS_FILE, MODEL_FILE } from "./manifest.js";
+import { INT8_FILE, ITEMS_FILE, MODEL_FILE } from "./manifest.js";
 import { checkQuestion, encode, identity, readQuestion } from "./question.js";
 import { Session } from "./session.js";
 
 const DEFAULT_K = 10;
 /** Rows of a batch that go through the graph together. */
 const MOST_ROWS = 64;
+
+/** The file of the graph that is wanted. @throws SeqrecError `bad_value` where there is no int8 */
+export function graphName(manifest, int8) {
+  if (int8 && manifest.int8 === null) throw new SeqrecError("bad_value", `This bundle has no ${INT8_FILE}.`);
+  return int8 ? INT8_FILE : MODEL_FILE;
+}
 
 /** A bundle that answers. One serves many calls at once; make it once a process. */
 export class Recommender {
@@ -28,19 +34,21 @@ export class Recommender {
    * @param bundle as from `bundleFrom`
    * @param start bytes of the graph → a session of onnxruntime
    * @param Tensor of the same onnxruntime
+   * @param int8 whether the graph with the int8 item table is wanted
    */
-  static async open(bundle, start, Tensor) {
+  static async open(bundle, start, Tensor, int8 = false) {
     const vocabulary = new Vocabulary(bundle.contents[ITEMS_FILE], bundle.manifest.n_items);
-    const model = bundle.contents[MODEL_FILE];
-    checkModel(model);
+    const name = graphName(bundle.manifest, int8);
+    const model = bundle.contents[name];
+    checkModel(model, name, bundle.manifest);
     let session;
     try {
       session = await start(model);
     } catch (error) {
       const reason = String(error?.message ?? error).split("\n")[0];
-      throw new SeqrecError("graph_invalid", `${MODEL_FILE} cannot be loaded: ${reason}`);
+      throw new SeqrecError("graph_invalid", `${name} cannot be loaded: ${reason}`);
     }
-    return new Recommender(bundle, vocabulary, new GuardedGraph(bundle.manifest, session, Tensor));
+    return new Recommender(bundle, vocabulary, new GuardedGraph(bundle.manifest, session, Tensor, name));
   }
 
   /** The next items for one history. @throws SeqrecError */

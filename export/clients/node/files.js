@@ -1,9 +1,10 @@
 // A bundle's folder, read once and with every check: clauses 1 and 3.1.
 
-import { constants } from "node:fs";
+import { createHash } from "node:crypto";
+import { constants, createReadStream } from "node:fs";
 import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { bundleFrom, checkSize, MANIFEST_FILE, SeqrecError } from "../javascript/core.js";
+import { bundleFrom, checkSize, MANIFEST_FILE, SeqrecError, WEIGHTS_FILE } from "../javascript/core.js";
 
 /** The checked bundle in a folder: see `bundleFrom`. */
 export async function readBundle(path, sha256) {
@@ -12,7 +13,34 @@ export async function readBundle(path, sha256) {
     throw new SeqrecError("bundle_missing", `${path} is no bundle: it has no ${MANIFEST_FILE}.`);
   }
   const head = await read(path, MANIFEST_FILE);
-  return bundleFrom({ head, present, sha256, read: (name, listed) => read(path, name, listed) });
+  const bundle = await bundleFrom({
+    head,
+    present,
+    sha256,
+    read: (name, listed) => read(path, name, listed),
+    names: ({ files }) => Object.keys(files).filter((name) => name !== WEIGHTS_FILE),
+  });
+  const weights = bundle.manifest.files[WEIGHTS_FILE];
+  if (weights) await checkWeights(path, weights);
+  return bundle;
+}
+
+/** weights.bin may be larger than memory: it is hashed, and left to the runtime. */
+async function checkWeights(path, listed) {
+  const digest = createHash("sha256");
+  let size = 0;
+  try {
+    for await (const part of createReadStream(join(path, WEIGHTS_FILE))) {
+      size += part.length;
+      digest.update(part);
+    }
+  } catch (error) {
+    throw new SeqrecError("file_missing", `${WEIGHTS_FILE} cannot be read: ${error.code}.`);
+  }
+  checkSize(WEIGHTS_FILE, size, listed);
+  if (digest.digest("hex") !== listed.sha256) {
+    throw new SeqrecError("file_changed", `${WEIGHTS_FILE} does not have the sha256 that ${MANIFEST_FILE} lists.`);
+  }
 }
 
 /** The names in a folder, none of them a link or a folder. */

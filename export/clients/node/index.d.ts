@@ -8,5 +8,7 @@ export function load(
   options?: {
     /** How many cores one call may use; 1 by default. */
     threads?: number;
+    /** Take the graph with the int8 item table, where the bundle has it. */
+    int8?: boolean;
   },
 ): Promise<Recommender>;

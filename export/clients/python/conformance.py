@@ -19,11 +19,11 @@ def serve(client: str, runtime: Any, install: str) -> int:
 
     Args:
         client: its name.
-        runtime: makes a `Runtime` of the graph's bytes.
+        runtime: makes a `Runtime` of the graph's bytes and the bundle's folder.
         install: what to install where the runtime is missing.
     """
     try:
-        bundle = load(sys.argv[1], runtime)
+        bundle = load(sys.argv[1], runtime, int8=sys.argv[2:] == ["model_int8.onnx"])
     except SeqrecError as error:
         print(json.dumps({"status": error.code, "message": str(error)}))
         return 3

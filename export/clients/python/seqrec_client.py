@@ -25,12 +25,15 @@ Answer = dict[str, Any]
 Signature = dict[str, tuple[str, tuple[int | None, ...]]]
 
 MIB, GIB = 2**20, 2**30
-LIMITS = {"manifest.json": MIB, "model.onnx": 2 * GIB}
+LIMITS = {"manifest.json": MIB, "item_embeddings.npy": 64 * GIB, "weights.bin": 64 * GIB}
+LIMITS |= dict.fromkeys(("model.onnx", "model_int8.onnx", "encoder.onnx"), 2 * GIB)
+#: How a graph's bytes name weights.bin as the file that a weight lies in (3.2).
+OUTSIDE = b"j\x17\n\x08location\x12\x0bweights.bin"
 NEEDED = ("model.onnx", "items.json", "golden.json")
 LARGEST = float(np.finfo(np.float32).max)
 COUNTS = ("format_version", "n_items", "max_history", "top_k", "embedding_size", "opset", "ir_version")
 LISTS = ("behaviors", "target_behaviors", "features", "inputs", "outputs", "state")
-KEYS = {*COUNTS, *LISTS, "task", "unknown_items", "exclude_seen", "files", "provenance", "parity"}
+KEYS = {*COUNTS, *LISTS, "task", "unknown_items", "exclude_seen", "files", "provenance", "parity", "int8"}
 #: The columns of clause 4.6, in their order: dtype, and what stands at padding or where nothing was said.
 COLUMNS: dict[str, tuple[str, float]] = {
     "time_gap": ("float32", -1),
@@ -66,7 +69,7 @@ class Runtime(Protocol):
 class OnnxRuntime:
     """onnxruntime on the CPU, one thread a call, no spinning (10.1)."""
 
-    def __init__(self, model: bytes, threads: int = 1) -> None:
+    def __init__(self, model: bytes, folder: str, threads: int = 1) -> None:
         import onnxruntime
 
         self.name = f"onnxruntime {onnxruntime.__version__}"
@@ -75,6 +78,9 @@ class OnnxRuntime:
         options.enable_mem_pattern = False  # it would keep a plan for each shape ever met
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if len(model) > 64 * MIB and b"MatMulInteger" not in model:  # it would keep a second copy of the table (10.1)
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         dtypes = {"tensor(int64)": "int64", "tensor(float)": "float32"}
         self.inputs, self.outputs = (
@@ -119,24 +125,22 @@ class Bundle:
         runtime: what computes the graph.
     """
 
-    def __init__(self, manifest: dict[str, Any], identity: str, items: bytes, model: bytes, runtime: Any) -> None:
+    def __init__(self, manifest: dict[str, Any], identity: str, items: bytes, name: str, runtime: Any) -> None:
         self.manifest, self.id = manifest, identity
         self.items, self.titles = _catalogue(items, manifest["n_items"])
         self._index = {item: index for index, item in enumerate(self.items) if index}
         self.columns = [t["name"] for t in manifest["inputs"] if t["name"] in COLUMNS]
         self.ranks = manifest["task"] == "next_item"
         self.choice = {"exclude", "candidates"} & {t["name"] for t in manifest["inputs"]}
-        if b"location" in model:  # the key by which a graph names a file outside (3.2)
-            raise SeqrecError("graph_invalid", "model.onnx names an external file")
         try:
-            self.runtime: Runtime = runtime(model)
+            self.runtime: Runtime = runtime()
         except ImportError:
             raise
         except Exception as error:
-            raise SeqrecError("graph_invalid", f"model.onnx cannot be loaded: {error}") from None
+            raise SeqrecError("graph_invalid", f"{name} cannot be loaded: {error}") from None
         for which, found in (("inputs", self.runtime.inputs), ("outputs", self.runtime.outputs)):
             if found != _signature(manifest[which]):
-                raise SeqrecError("graph_invalid", f"the {which} of model.onnx are {found}, not the manifest's")
+                raise SeqrecError("graph_invalid", f"the {which} of {name} are {found}, not the manifest's")
 
     def recommend(self, question: Any, *, include_seen: bool | None = None, tensors: bool = False) -> Answer:
         """The next items for one question (5, 6); a bad question is an answer with its code.
@@ -189,7 +193,7 @@ class Bundle:
         try:
             found = self.runtime.run(ready)
         except Exception as error:
-            raise SeqrecError("graph_invalid", f"model.onnx failed: {error}") from None
+            raise SeqrecError("graph_invalid", f"the graph failed: {error}") from None
         for name, shape in shapes.items():
             values = found[name]
             if values.shape != shape:
@@ -202,9 +206,9 @@ class Bundle:
         if self.ranks:
             items = found["items"]
             if items.min() < 0 or items.max() >= m["n_items"] or (np.isneginf(found["scores"]) != (items == 0)).any():
-                raise SeqrecError("graph_invalid", "model.onnx gives an item outside the catalogue, or without a score")
+                raise SeqrecError("graph_invalid", "the graph gives an item outside the catalogue, or without a score")
         elif ((found["probabilities"] < 0) | (found["probabilities"] > 1)).any():
-            raise SeqrecError("graph_invalid", "model.onnx gives a probability outside 0 to 1")
+            raise SeqrecError("graph_invalid", "the graph gives a probability outside 0 to 1")
         return found
 
     def _guarded(self, feeds: Mapping[str, Any]) -> dict[str, Array]:
@@ -447,12 +451,13 @@ class Session:
         return {t["input"]: found[t["output"]] for t in self._bundle.manifest["state"]}
 
 
-def load(path: str | os.PathLike[str], runtime: Any = OnnxRuntime) -> Bundle:
+def load(path: str | os.PathLike[str], runtime: Any = OnnxRuntime, *, int8: bool = False) -> Bundle:
     """Read a bundle with every check of clause 3.
 
     Args:
         path: its folder.
-        runtime: makes a `Runtime` of the graph's bytes.
+        runtime: makes a `Runtime` of the graph's bytes and the bundle's folder, where weights.bin may lie.
+        int8: take the graph with the int8 item table, where the bundle has it.
 
     Raises:
         SeqrecError: a code of bundles.
@@ -480,8 +485,14 @@ def load(path: str | os.PathLike[str], runtime: Any = OnnxRuntime) -> Bundle:
     if missing := sorted({*NEEDED, *manifest["files"]} - names):
         raise SeqrecError("file_missing", f"{missing[0]!r} is missing")
     contents = {name: _bytes(path, name, listed) for name, listed in manifest["files"].items()}
-    identity = hashlib.sha256(head).hexdigest()[:16]
-    return Bundle(manifest, identity, contents["items.json"], contents["model.onnx"], runtime)
+    identity, name = hashlib.sha256(head).hexdigest()[:16], "model_int8.onnx" if int8 else "model.onnx"
+    if name not in contents:
+        raise SeqrecError("bad_value", f"this bundle has no {name}")
+    model = contents[name]
+    # The key by which a graph names a file outside (3.2).
+    if model.count(b"location") != (model.count(OUTSIDE) if "weights.bin" in manifest["files"] else 0):
+        raise SeqrecError("graph_invalid", f"{name} names an external file")
+    return Bundle(manifest, identity, contents["items.json"], name, lambda: runtime(model, os.fspath(path)))
 
 
 def _bytes(path: str | os.PathLike[str], name: str, listed: dict[str, Any] | None) -> bytes:
@@ -492,10 +503,16 @@ def _bytes(path: str | os.PathLike[str], name: str, listed: dict[str, Any] | Non
                 raise SeqrecError("too_large", f"{name} has {size} bytes; a reader takes {limit}")
             if listed is not None and size != listed["size"]:
                 raise SeqrecError("file_changed", f"{name} has {size} bytes, not {listed['size']}")
-            data = stream.read(size)
+            if name == "weights.bin":  # hashed, and left on disk
+                data, digest = b"", hashlib.sha256()
+                while block := stream.read(16 * MIB):
+                    digest.update(block)
+            else:
+                data = stream.read(size)
+                digest = hashlib.sha256(data)
     except OSError as error:
         raise SeqrecError("file_missing", f"{name} cannot be read: {error.strerror}") from None
-    if listed is not None and hashlib.sha256(data).hexdigest() != listed["sha256"]:
+    if listed is not None and digest.hexdigest() != listed["sha256"]:
         raise SeqrecError("file_changed", f"{name} does not have the sha256 of manifest.json")
     return data
 
@@ -524,6 +541,7 @@ def _manifest(data: bytes) -> dict[str, Any]:
         *(key for key in ("provenance", "parity", "files") if type(m[key]) is not dict),
         *(["exclude_seen"] if type(m["exclude_seen"]) is not bool else []),
         *(["unknown_items"] if m["unknown_items"] != "dropped" else []),
+        *(["int8"] if m["int8"] is not None and type(m["int8"]) is not dict else []),
         *(["task"] if m["task"] not in ("next_item", "probability") else []),
     }
     tensor: dict[str, type] = {"name": str, "dtype": str, "shape": list}
@@ -561,6 +579,7 @@ def _senseless(m: dict[str, Any]) -> set[str]:
     outputs |= {t["output"]: ("float32", (None, t["size"])) for t in states}
     reads_behaviors = {"behavior", "next_behavior"} & set(columns)
     checks = {
+        "int8": {name in m["files"] for name in ("model_int8.onnx", "golden_int8.json")} == {m["int8"] is not None},
         "n_items": m["n_items"] >= 2,
         "max_history": m["max_history"] >= 1,
         "top_k": 1 <= k <= m["n_items"] - 1 if ranks else k == 0,

@@ -6,6 +6,7 @@ bundle = load("bundle", TractRuntime)
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ DTYPES = {"i64": "int64", "f32": "float32"}
 class TractRuntime:
     """tract on the CPU, one thread a call. An index outside the table ends the process: the guards stand before it."""
 
-    def __init__(self, model: bytes) -> None:
+    def __init__(self, model: bytes, bundle: str) -> None:
         import tract
 
         self.name = f"tract {tract.version()}"
@@ -32,6 +33,9 @@ class TractRuntime:
         with tempfile.TemporaryDirectory() as folder:  # it reads files only; these are the bytes that were hashed
             path = os.path.join(folder, "model.onnx")
             Path(path).write_bytes(model)
+            weights = Path(bundle, "weights.bin")
+            if weights.exists():
+                _beside(weights, Path(folder, weights.name))
             graph = tract.onnx().load(path)
             names = (
                 [graph.input_name(i) for i in range(graph.input_count())],
@@ -47,6 +51,14 @@ class TractRuntime:
         """See `seqrec_client.Runtime`."""
         found = self._graph.run([feeds[name] for name in self._inputs])
         return {name: tensor.to_numpy() for name, tensor in zip(self._outputs, found, strict=True)}
+
+
+def _beside(file: Path, place: Path) -> None:
+    """Put a file in another place: a second name where the disk allows it, as it may be large; tract takes no link."""
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copyfile(file, place)
 
 
 def _signature(fact: str) -> tuple[str, tuple[int | None, ...]]:

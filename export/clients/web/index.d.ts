@@ -10,6 +10,8 @@ export function load(
     wasm?: string | URL;
     /** Also fetch and check the files that are not needed to answer. */
     whole?: boolean;
+    /** Take the graph with the int8 item table, where the bundle has it. */
+    int8?: boolean;
     fetch?: typeof globalThis.fetch;
     /** Called with the bytes that have come and those that will. */
     report?: (come: number, total: number) => void;

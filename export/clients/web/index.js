@@ -1,7 +1,17 @@
 // A bundle at a URL, on onnxruntime-web's wasm. It needs no server of its own: any that serves files will do.
 
 import * as ort from "onnxruntime-web/wasm";
-import { bundleFrom, checkSize, ITEMS_FILE, MANIFEST_FILE, MODEL_FILE, Recommender, SeqrecError, Session } from "../javascript/core.js";
+import {
+  bundleFrom,
+  checkSize,
+  graphName,
+  ITEMS_FILE,
+  MANIFEST_FILE,
+  Recommender,
+  SeqrecError,
+  Session,
+  WEIGHTS_FILE,
+} from "../javascript/core.js";
 
 export { Recommender, SeqrecError, Session };
 
@@ -11,15 +21,19 @@ export { Recommender, SeqrecError, Session };
  * @param url of the bundle's folder
  * @param wasm where onnxruntime's .wasm lies, a URL; by default beside its module
  * @param whole also fetch and check the files that are not needed to answer
+ * @param int8 take the graph with the int8 item table, where the bundle has it
  * @param fetch in place of the browser's
  * @param report called with the bytes that have come and those that will
  * @throws SeqrecError one of the codes of bundles
  */
-export async function load(url, { wasm, whole = false, fetch = globalThis.fetch, report = () => {} } = {}) {
+export async function load(url, { wasm, whole = false, int8 = false, fetch = globalThis.fetch, report = () => {} } = {}) {
   const folder = String(new URL(url, globalThis.document?.baseURI)).replace(/\/*$/, "/");
   const get = (name, listed, told) => download(fetch, new URL(encodeURIComponent(name), folder), name, listed, told);
   const head = await get(MANIFEST_FILE);
-  const needed = (manifest) => (whole ? Object.keys(manifest.files) : [MODEL_FILE, ITEMS_FILE]);
+  const needed = (manifest) => {
+    const wanted = [graphName(manifest, int8), ITEMS_FILE, WEIGHTS_FILE];
+    return Object.keys(manifest.files).filter((name) => whole || wanted.includes(name));
+  };
   let total = 0;
   let come = 0;
   const bundle = await bundleFrom({
@@ -35,13 +49,16 @@ export async function load(url, { wasm, whole = false, fetch = globalThis.fetch,
   ort.env.wasm.numThreads = 1; // more need a page that is cross-origin isolated
   ort.env.logLevel = "error";
   if (wasm) ort.env.wasm.wasmPaths = { wasm: String(new URL(wasm, globalThis.document?.baseURI)) };
-  return Recommender.open(bundle, start, ort.Tensor);
+  const weights = bundle.contents[WEIGHTS_FILE];
+  const outside = weights ? [{ path: WEIGHTS_FILE, data: weights }] : undefined;
+  return Recommender.open(bundle, (model) => start(model, outside), ort.Tensor, int8);
 }
 
 /** A session whose runs go one after the other: wasm has one thread. */
-async function start(model) {
+async function start(model, externalData) {
   const session = await ort.InferenceSession.create(model, {
     executionProviders: ["wasm"],
+    ...(externalData && { externalData }),
     executionMode: "sequential",
     enableMemPattern: false,
     logSeverityLevel: 3,

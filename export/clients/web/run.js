@@ -14,7 +14,11 @@ await serve({
   load: async () => {
     // What nobody sees over HTTP is the duty of whoever serves the folder.
     const names = await list();
-    const recommender = await load(pathToFileURL(folder), { whole: true, fetch: fetchFile });
+    const recommender = await load(pathToFileURL(folder), {
+      whole: true,
+      int8: process.argv[3] === "model_int8.onnx",
+      fetch: fetchFile,
+    });
     checkListing(recommender.manifest, names);
     return recommender;
   },

@@ -18,8 +18,8 @@ from seqrec_plugin.runtime import Recommender, Session
 class Served:
     """A bundle and the sessions of this process."""
 
-    def __init__(self, path: str) -> None:
-        self.path, self.recommender = path, Recommender.load(path)
+    def __init__(self, path: str, graph: str) -> None:
+        self.path, self.recommender = path, Recommender.load(path, int8=graph == "model_int8.onnx")
         self.bundle = self.recommender.bundle_id
         self.sessions: dict[str, Session] = {}
 
@@ -127,7 +127,7 @@ def numbers(values: Any, dtype: np.dtype[Any], code: str) -> Any:
 def main() -> int:
     """Load, then answer each line; returns the exit code."""
     try:
-        served = Served(sys.argv[1])
+        served = Served(sys.argv[1], "".join(sys.argv[2:]))
     except SeqrecError as error:
         print(json.dumps({"status": error.code, "message": str(error)}))
         return 3
