@@ -100,13 +100,12 @@ def read(given: Any, fields: Sequence[str]) -> dict[str, Transform]:
             raise WrongUsage("bad_value", f"{where} is {declared!r}, but must be a mapping.", hint)
         for key, value in declared.items():
             if key not in Transform.__struct_fields__:
-                raise WrongUsage(
-                    "unknown_key", f"{where} has {key!r}.", nearest(str(key), Transform.__struct_fields__)
-                )
+                raise WrongUsage("unknown_key", f"{where} has {key!r}.", nearest(str(key), Transform.__struct_fields__))
             if key == "log" and not isinstance(value, bool):
                 raise WrongUsage("bad_value", f"{where}: log is {value!r}, but must be true or false.")
-            if key in _CHOICES and value not in _CHOICES[key]:
-                raise WrongUsage("bad_value", f"{where}: {key} cannot be {value!r}.", nearest(str(value), _CHOICES[key]))
+            choices = _CHOICES.get(key)
+            if choices and value not in choices:
+                raise WrongUsage("bad_value", f"{where}: {key} cannot be {value!r}.", nearest(str(value), choices))
         smooth = _smooth(declared.get("smooth", "none"), where)
         found[str(field)] = msgspec.convert({**declared, "smooth": smooth}, Transform)
     return found
@@ -151,8 +150,9 @@ def fit(values: npt.NDArray[np.float32], transforms: Mapping[str, Transform]) ->
         if not len(told):
             raise BadData("dataset_invalid", f"No training event has a value of {name!r}.", "Leave it out.")
         low, high = _bounds(told, transform.clip)
-        clipped = np.clip(told, low, high)
-        rows.append((low, high, *_scale(logged(clipped) if transform.log else clipped, transform.scale), np.median(told)))
+        x = np.clip(told, low, high)
+        scale = _scale(logged(x) if transform.log else x, transform.scale)
+        rows.append((low, high, *scale, np.median(told)))
     return Fitted(*np.array(rows, dtype=np.float64).reshape(len(rows), 5).T)
 
 
@@ -197,7 +197,7 @@ def told(transform: Transform, low: float, high: float, center: float, factor: f
     if high < BEYOND:
         parts.append(f"clipped to {low:.6g} … {high:.6g} ({transform.clip})")
     if transform.log:
-        parts.append("sign(x)·log(1 + |x|)")
+        parts.append("sign(x)·log(1 + abs x)")
     if transform.scale != "none":
         parts.append(f"(x − {center:.6g})·{factor:.6g} ({transform.scale})")
     for kind, by in transform.smooth.items():

@@ -33,7 +33,6 @@ from seqrec_plugin.testing import LayerContract
 WIDTH = LayerContract.width
 
 
-
 def _numbers() -> Numbers:
     """One number of each kind, fitted."""
     declared = {

@@ -50,14 +50,16 @@ class Numbers(Layer):
 
     def filled(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 [any …, n] with each missing value as it is read."""
-        return np.where(np.isnan(values), array(self.unknown), values)
+        found: npt.NDArray[np.float32] = np.where(np.isnan(values), array(self.unknown), values)
+        return found
 
     def spread(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Values of a standard normal, [any …, n], as raw ones that fall within the bounds of clipping and beyond."""
         low, high = array(self.low), array(self.high)
         clips = high < BEYOND
         middle, wide = np.where(clips, low / 2 + high / 2, 0), np.where(clips, high / 4 - low / 4, 1)
-        return (values * wide + middle).astype(np.float32)
+        found: npt.NDArray[np.float32] = (values * wide + middle).astype(np.float32)
+        return found
 
     def told(self) -> dict[str, str]:
         """Number → how it is treated, for people."""
@@ -70,7 +72,8 @@ class Numbers(Layer):
         x = torch.maximum(torch.minimum(x, self.high), self.low)
         if self.logs.any():
             x = torch.where(self.logs, torch.sign(x) * torch.log(1 + x.abs()), x)
-        return self.smoothing((x - self.center) * self.factor * keep, keep, state)
+        found: tuple[Tensor, State] = self.smoothing((x - self.center) * self.factor * keep, keep, state)
+        return found
 
     def emit(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:
         """See `Layer.emit`."""

@@ -18,7 +18,7 @@ class ExponentialMean(Layer):
         s' = (1 − α)·s + α·x    n' = (1 − α)·n + α    y = s'/n'
 
     Exponential smoothing (Brown, Statistical Forecasting for Inventory Control, 1959) from a state of 0; the division
-    takes out the weight of that 0 (Kingma & Ba, Adam, ICLR 2015), so the first output is the first value. Both lines are
+    takes out the weight of that 0 (Kingma & Ba, Adam, ICLR 2015), so the first output is the first value. s and n are
     linear recurrences: parallel in time in torch, a scan in the graph.
 
     Args:
@@ -51,7 +51,8 @@ class ExponentialMean(Layer):
 
         after, (h,) = graph.scan(step, state, (inputs,))
         axis, last = graph.constant([2]), graph.constant([-1])
-        s, n = graph.op("Slice", h, graph.constant([0]), last, axis), graph.op("Slice", h, last, graph.constant([_END]), axis)
+        s = graph.op("Slice", h, graph.constant([0]), last, axis)
+        n = graph.op("Slice", h, last, graph.constant([_END]), axis)
         padding = graph.op("Sub", graph.constant(np.float32(1)), keep)
         return graph.op("Div", s, graph.op("Add", n, padding)), after
 
@@ -109,7 +110,9 @@ class MovingMean(Layer):
 
 
 class MovingMedian(MovingMean):
-    """The median of the newest so many events; of fewer, while there are fewer. Of an even number, the middle two's mean.
+    """The median of the newest so many events; of fewer, while there are fewer.
+
+    Of an even number it is the mean of the middle two.
 
     Args: see `MovingMean`.
     """
