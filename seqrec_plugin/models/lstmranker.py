@@ -38,7 +38,7 @@ class LSTMRanker(SequenceModel):
 
     LSTM → dropout → one sigmoid unit, by binary cross-entropy at every position. With `target_behaviors` an event is
     positive if its behaviour is one of them; without, each event is positive for its own item and negative for another,
-    drawn at random. It reads numbers of the events (NUMERIC_FIELDS) as well as ids.
+    drawn at random. It reads numbers of the events (NUMERIC_FIELDS, as NUMERIC_TRANSFORMS says) as well as ids.
 
     Paper: Hochreiter & Schmidhuber, Long Short-Term Memory (1997).
     """

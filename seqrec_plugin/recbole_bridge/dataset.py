@@ -157,7 +157,8 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
     def _numbers(self, field: str) -> npt.NDArray[np.float32]:
         """A number of each event; NaN where it is missing."""
         values = self._column(field).to_numpy(np.float64)
-        found = np.where(self._missing[field], np.nan, values).astype(np.float32)
+        with np.errstate(over="ignore"):  # told below, by name
+            found = np.where(self._missing[field], np.nan, values).astype(np.float32)
         if np.isinf(found).any():
             value = values[np.isinf(found)][0]
             raise BadData("dataset_invalid", f"The field {field!r} holds {value}, which is beyond float32.")
