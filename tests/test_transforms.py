@@ -345,6 +345,13 @@ def test_a_number_beyond_float32_is_refused(mixed, tmp_path):
         _train(tmp_path, head, [[*rows[0][:4], "1e39"], *rows[1:]])
 
 
+def test_a_number_that_no_event_has_is_refused_before_anything_is_made(mixed, tmp_path):
+    head, rows = _lines(mixed)
+    with pytest.raises(BadData, match="price is empty in every line"):
+        _train(tmp_path, head, [[*row[:4], ""] for row in rows])
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_run_holds_what_was_declared(mixed, tmp_path):
     run = _train(tmp_path, *_lines(mixed))
     assert run.info.transforms == transforms.read(TRANSFORMS, ["price"])
