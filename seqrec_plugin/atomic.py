@@ -269,7 +269,7 @@ class AtomicHistories:
 
     def _numbers(self, table: Table, name: str) -> list[float]:
         try:
-            return list(map(float, table.column(name)))
+            return [float(value or "nan") for value in table.column(name)]
         except ValueError:
             raise BadData("dataset_invalid", f"{table.path}: {name} holds what is no number.") from None
 

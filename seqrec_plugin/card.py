@@ -138,6 +138,8 @@ def _columns(manifest: Manifest) -> str:
         rows.append(("behavior", f"one of {', '.join(manifest.behaviors)}, one entry an item{more}"))
     if manifest.features:
         rows.append(("features", f"{', '.join(manifest.features)}: numbers as they are, one an item"))
+        for name, number in manifest.provenance.numbers.items():
+            rows.append((name, f"read as: {number.treated}; where it is not known, give {number.unknown:.6g}"))
     return "".join(f"| {name} | {text} |\n" for name, text in rows)
 
 

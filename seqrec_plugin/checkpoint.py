@@ -33,6 +33,7 @@ import numpy.typing as npt
 from seqrec_plugin.columns import DTYPES, EventColumns, Row
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.split import Split
+from seqrec_plugin.transforms import Transform
 from seqrec_plugin.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     behaviors: tuple[str, ...] = ()
     target_behaviors: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
+    transforms: dict[str, Transform] = {}
     files: dict[str, str] = {}  # name → sha256
     parameters: int = 0
     peak_memory: int = 0

@@ -34,7 +34,9 @@ def load_model(run: RunFolder) -> SequenceModel:
             hint = f"Make a portable run of it: seqrec import-recbole {run.path}/recbole/{info.model}.pth -o …"
         raise BadData("run_invalid", f"{run.path} holds RecBole's own {info.model}, which only RecBole can run.", hint)
     model_class: type[Any] = imported.load(info.model) if info.imported else registry.load(info.model)
-    known = {"behaviors": info.behaviors, "features": info.features}
+    known: dict[str, Any] = {"behaviors": info.behaviors, "features": info.features}
+    if info.transforms:
+        known["transforms"] = info.transforms
     config = options.build(model_class.Config, info.model_config)
     model: SequenceModel = model_class(config, info.n_items, **(known if model_class.reads(config) else {}))
     try:

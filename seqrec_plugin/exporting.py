@@ -17,7 +17,7 @@ import torch
 
 from seqrec_plugin import bundle, card, golden, ranking, tracing, verifying
 from seqrec_plugin.checkpoint import RunFolder
-from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR, NO_GAP, TIME_GAP, Row, draw
+from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR, NO_GAP, TIME_GAP, Row, draw
 from seqrec_plugin.errors import Failed, WrongUsage
 from seqrec_plugin.evaluating import load_model, rank_validation, run_torch, set_threads
 from seqrec_plugin.graph import IR_VERSION, OPSET, Graph, Weights
@@ -38,6 +38,7 @@ from seqrec_plugin.manifest import (
     WEIGHTS_FILE,
     Int8,
     Manifest,
+    Number,
     Parity,
     Provenance,
     StateTensor,
@@ -349,12 +350,26 @@ def _draft(
         ir_version=IR_VERSION,
         files={},
         provenance=msgspec.structs.replace(
-            provenance, exporter="layers" if model.emits else "torch", newcomer=model.newcomer
+            provenance,
+            exporter="layers" if model.emits else "torch",
+            newcomer=model.newcomer,
+            numbers=_numbers(model),
         ),
         parity=Parity(0, 0.0, 0.0, TOLERANCE),
         int8=None,
     )
     return manifest, content
+
+
+def _numbers(model: SequenceModel) -> dict[str, Number]:
+    """How each number is treated, for people."""
+    if model.numbers is None:
+        return {}
+    unknown = model.numbers.unknown.tolist()
+    return {
+        name: Number(treated, value)
+        for (name, treated), value in zip(model.numbers.told().items(), unknown, strict=True)
+    }
 
 
 def _newest(row: Row, max_history: int) -> Row:
@@ -381,7 +396,10 @@ def _random_histories(model: SequenceModel, max_history: int, seed: int) -> list
     random = np.random.default_rng(seed)
     lengths = [0, 1, max_history, *random.integers(1, max_history + 1, size=29).tolist()]
     sizes = len(model.behaviors), len(model.features)
-    return [Row(random.integers(1, model.n_items, size=n), draw(model.columns, n, random, *sizes)) for n in lengths]
+    rows = [Row(random.integers(1, model.n_items, size=n), draw(model.columns, n, random, *sizes)) for n in lengths]
+    if model.numbers is None:
+        return rows
+    return [Row(items, {**told, FEATURES: model.numbers.spread(told[FEATURES])}) for items, told in rows]
 
 
 @dataclasses.dataclass

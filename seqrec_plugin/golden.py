@@ -201,7 +201,10 @@ class _Maker:
         if {BEHAVIOR, NEXT_BEHAVIOR} & set(self.manifest.columns):
             told["behavior"] = self.random.choice(self.manifest.behaviors, n + ahead).tolist()
         if self.manifest.features:
-            told["features"] = {name: self.random.normal(0, 2, n).round(3).tolist() for name in self.manifest.features}
+            assert self.model.numbers is not None
+            drawn = np.stack([self.random.normal(0, 2, n) for _ in self.manifest.features], axis=1)
+            spread = self.model.numbers.spread(drawn).astype(np.float64).round(3)
+            told["features"] = dict(zip(self.manifest.features, spread.T.tolist(), strict=True))
         if self.manifest.takes_candidates:
             told["candidates"] = self._draw(3)
         return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -20,7 +21,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 class Event(NamedTuple):
-    """Something that a user did with an item. `time` is in seconds."""
+    """Something that a user did with an item. `time` is in seconds; NaN among the features is a missing one."""
 
     item: str
     time: float | None = None
@@ -168,8 +169,17 @@ def asked_of(events: Sequence[Event], manifest: Manifest) -> dict[str, Any]:
         names = f"features={list(manifest.features)}"
         _all_told("numbers", names, [len(event.features) == n for event in events])
         columns = zip(*(event.features for event in events), strict=True) if events else [()] * len(manifest.features)
-        question["features"] = {name: list(values) for name, values in zip(manifest.features, columns, strict=True)}
+        question["features"] = {
+            name: [_told(value, name, manifest) for value in values]
+            for name, values in zip(manifest.features, columns, strict=True)
+        }
     return question
+
+
+def _told(value: float, name: str, manifest: Manifest) -> float:
+    """A number of an event; a missing one is told as training read it."""
+    treated = manifest.provenance.numbers.get(name)
+    return treated.unknown if treated and math.isnan(value) else value
 
 
 def _all_told(what: str, option: str, told: Sequence[bool]) -> None:

@@ -53,11 +53,18 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the graph treats one of `features`, in words, and the value that training read where there was none."""
+
+    treated: str
+    unknown: float
+
+
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the weights come from, and who wrote the graph. No word about any user.
 
     `exporter` is `layers`, or `torch` for a model whose layers cannot write themselves. `newcomer` says what an empty
-    history gets, where the model never learned from one.
+    history gets, where the model never learned from one. `numbers` tells of each of `features`.
     """
 
     model: str
@@ -70,6 +77,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[str, Any]
     exporter: Literal["layers", "torch"] = "layers"
     newcomer: str = ""
+    numbers: dict[str, Number] = {}
 
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,7 +20,7 @@ from seqrec_plugin.columns import LABEL, NEXT_BEHAVIOR, Row
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.data_files import check_data, titles_of
-from seqrec_plugin.recbole_bridge.options import training_options
+from seqrec_plugin.recbole_bridge.options import numeric_transforms, training_options
 from seqrec_plugin.recbole_bridge.settings import Resolved, read_yaml
 from seqrec_plugin.split import Split
 from seqrec_plugin.vocabulary import Vocabulary
@@ -101,6 +101,7 @@ def train(
         behaviors=trainer.model.network.behaviors if resolved.ours else (),
         target_behaviors=training_options(config.final_config_dict).target_behaviors,
         features=trainer.model.network.features if resolved.ours else (),
+        transforms=numeric_transforms(config.final_config_dict) if resolved.ours else {},
         parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         peak_memory=machine.peak_memory(),
         cut=trainer.cut,
@@ -318,7 +319,10 @@ def split_of(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:
     train, valid, test = (np.unique(part.dataset.inter_feat[ROW].numpy()) for part in parts)
     names = (*trainer.model.network.columns, LABEL) if hasattr(trainer.model, "network") else ()
     wanted = dataset.wanted if NEXT_BEHAVIOR in names else 0
-    return Split(sequences.items, sequences.offsets, train, valid, test, sequences.columns.only(names), wanted)
+    columns = sequences.columns.only(names)
+    if columns.features is not None:
+        columns = dataclasses.replace(columns, features=trainer.model.network.numbers.filled(columns.features))
+    return Split(sequences.items, sequences.offsets, train, valid, test, columns, wanted)
 
 
 def share_of_repeats(split: Split) -> float:

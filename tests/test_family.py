@@ -28,6 +28,10 @@ OTHERS = {
     "LSTMRanker": [
         {"candidate": False, "target_behaviors": ["buy"], "read_behaviors": True, "NUMERIC_FIELDS": ["price"]},
         {"target_behaviors": ["cart", "buy"], "activation": "relu"},
+        {
+            "NUMERIC_FIELDS": ["price"],
+            "NUMERIC_TRANSFORMS": {"price": {"clip": "iqr", "log": True, "smooth": {"median": 3}}},
+        },
     ],
     "TimeLSTM4Rec": [{"cell": "time_lstm", "time_to_ask": True}, {"cell": "t_lstm"}],
 }

@@ -1,8 +1,10 @@
 """Every layer keeps the contract."""
 
+import numpy as np
 import pytest
 import torch
 
+from seqrec_plugin import transforms
 from seqrec_plugin.layers import (
     GRU,
     LRU,
@@ -11,12 +13,16 @@ from seqrec_plugin.layers import (
     DecayLSTM,
     Dropout,
     Elman,
+    ExponentialMean,
     FeedForward,
     GatedLRU,
     Gelu,
     Layer,
     LayerNorm,
     Linear,
+    MovingMean,
+    MovingMedian,
+    Numbers,
     ReluLSTM,
     Residual,
     Stack,
@@ -26,7 +32,27 @@ from seqrec_plugin.testing import LayerContract
 
 WIDTH = LayerContract.width
 
+
+def _numbers() -> Numbers:
+    """One number of each kind, fitted."""
+    declared = {
+        "a": {"clip": "zscore", "log": True, "smooth": {"exponential": 0.3}},
+        "b": {"clip": "iqr", "scale": "robust", "smooth": {"mean": 3}},
+        "c": {"clip": "mad", "scale": "minmax", "smooth": {"median": 4}},
+        "d": {"log": True, "scale": "none"},
+        "e": {"smooth": {"median": 3}},
+        "f": {},
+    }
+    layer = Numbers(transforms.read(declared, list(declared)))
+    layer.fit(np.random.default_rng(0).normal(0.2, 0.7, (50, WIDTH)).astype(np.float32))
+    return layer
+
+
 EXAMPLES = {
+    ExponentialMean: lambda: ExponentialMean(WIDTH, 0.3),
+    MovingMean: lambda: MovingMean(WIDTH, 3),
+    MovingMedian: lambda: MovingMedian(WIDTH, 4),
+    Numbers: _numbers,
     Aside: lambda: Aside(LSTM(WIDTH - 1, 5)),
     DecayLSTM: lambda: DecayLSTM(WIDTH - 1, 5),
     ReluLSTM: lambda: ReluLSTM(WIDTH, 5),
@@ -49,6 +75,9 @@ EXAMPLES = {
 #: Others that are a formula of their own.
 VARIANTS = {
     "Elman, relu": lambda: Elman(WIDTH, 5, 4, "relu"),
+    "MovingMean of two": lambda: MovingMean(WIDTH, 2),
+    "MovingMedian of nine": lambda: MovingMedian(WIDTH, 9),
+    "ExponentialMean of the newest": lambda: ExponentialMean(WIDTH, 1),
     "Elman, sigmoid": lambda: Elman(WIDTH, 5, 4, "sigmoid"),
 }
 CASES = {kind.__name__: build for kind, build in EXAMPLES.items()} | VARIANTS

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from seqrec_plugin import registry
+from seqrec_plugin import registry, transforms
 from seqrec_plugin.exporting import write_bundle
 from seqrec_plugin.imported.sasrec import SASRec, SASRecConfig
 from seqrec_plugin.manifest import Provenance
@@ -76,6 +76,7 @@ class Kind(NamedTuple):
     model: str
     options: Mapping[str, Any] = MappingProxyType({})
     features: tuple[str, ...] = ()
+    transforms: Mapping[str, Any] = MappingProxyType({})
     target_behaviors: tuple[str, ...] = ()
     exclude_seen: bool = True
     max_history: int = 8
@@ -107,6 +108,17 @@ KINDS = {
     "sasrec-no-state": Kind("SASRec"),
     "lstm4rec-int8-and-encoder": Kind("LSTM4Rec", int8=True, encoder=True),
     "timelstm4rec-weights-apart": Kind("TimeLSTM4Rec", encoder=True, weights_apart=True),
+    "lstmranker-transformed-features": Kind(
+        "LSTMRanker",
+        {"candidate": False},
+        features=("price", "seconds", "amount"),
+        transforms={
+            "price": {"clip": "iqr", "log": True, "smooth": {"exponential": 0.3}},
+            "seconds": {"scale": "robust", "smooth": {"median": 4}},
+            "amount": {"clip": "mad", "scale": "minmax", "smooth": {"mean": 3}},
+        },
+        target_behaviors=("buy",),
+    ),
 }
 
 
@@ -129,7 +141,8 @@ def build(name: str) -> tuple[SequenceModel, Vocabulary]:
         reads_behaviors = kind.model == "BehaviorLSTM4Rec" or "read_behaviors" in kind.options
         behaviors = ("view", "cart", "buy") if reads_behaviors else ()
         options = found.Config(**(known | dict(kind.options)))
-        model = found(options, len(tokens) + 1, behaviors=behaviors, features=kind.features)
+        declared = {"transforms": transforms.read(kind.transforms, kind.features)} if kind.transforms else {}
+        model = found(options, len(tokens) + 1, behaviors=behaviors, features=kind.features, **declared)
     if kind.features:
         values = np.random.default_rng(SEED).normal(3, 2, (100, len(kind.features)))
         model.fit_numbers(values.astype(np.float32))

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from seqrec_plugin.bundle import Bundle
-    from seqrec_plugin.manifest import Tensor
+    from seqrec_plugin.manifest import Number, Tensor
 
 
 @click.command("inspect")
@@ -64,8 +64,8 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
         yield "answer", manifest.meaning
     if manifest.behaviors:
         yield "behaviours", ", ".join(manifest.behaviors)
-    if manifest.features:
-        yield "features", ", ".join(manifest.features)
+    numbers = [f"{name}: {_treated(made.numbers.get(name))}" for name in manifest.features]
+    yield from _named("features", numbers)
     if made.newcomer:
         yield "newcomer", f"not learned: {made.newcomer}"
     yield "embedding", f"{manifest.embedding_size} numbers a user"
@@ -95,6 +95,11 @@ def _metrics(metrics: dict[str, Any]) -> Iterator[str]:
         if isinstance(value, dict):
             for line in _metrics(value):
                 yield f"{key}{',' if ': ' in line else ':'} {line}"
+
+
+def _treated(number: Number | None) -> str:
+    """How a number is treated; a bundle of an earlier release does not tell."""
+    return f"{number.treated}; where it is not known, give {number.unknown:.6g}" if number else "as the graph has it"
 
 
 def _tensor(tensor: Tensor) -> str:

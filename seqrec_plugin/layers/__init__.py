@@ -13,6 +13,7 @@ from seqrec_plugin.layers.numbers import Numbers
 from seqrec_plugin.layers.pointwise import Dropout, FeedForward, Gelu, LayerNorm, Linear
 from seqrec_plugin.layers.recurrent import GRU, LSTM, Elman
 from seqrec_plugin.layers.residual import Residual
+from seqrec_plugin.layers.smoothing import ExponentialMean, MovingMean, MovingMedian
 
 __all__ = [
     "GRU",
@@ -24,6 +25,7 @@ __all__ = [
     "Elman",
     "Embedding",
     "Emitter",
+    "ExponentialMean",
     "FeedForward",
     "GapEmbedding",
     "GatedLRU",
@@ -33,6 +35,8 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Linear",
+    "MovingMean",
+    "MovingMedian",
     "Names",
     "Numbers",
     "ReluLSTM",

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from seqrec_plugin import columns as cols
-from seqrec_plugin.layers import Emitter, ItemTable, Layer, Names, State
+from seqrec_plugin.layers import Emitter, ItemTable, Layer, Names, Numbers, State
 from seqrec_plugin.losses import cross_entropy
+from seqrec_plugin.transforms import Transform
 
 Columns = Mapping[str, Tensor]
 
@@ -29,6 +30,7 @@ class SequenceModel(nn.Module):
         n_items: rows of the item table, the padding row included.
         behaviors: the names of the behaviours, for a model that reads them; the first has index 1.
         features: the names of the numeric columns, for a model that reads them.
+        transforms: how each of these is treated; one that is not named is scaled to mean 0 and deviation 1.
     """
 
     Config: ClassVar[type[Any]]
@@ -40,7 +42,13 @@ class SequenceModel(nn.Module):
     newcomer: ClassVar[str] = ""
 
     def __init__(
-        self, config: Any, n_items: int, *, behaviors: Sequence[str] = (), features: Sequence[str] = ()
+        self,
+        config: Any,
+        n_items: int,
+        *,
+        behaviors: Sequence[str] = (),
+        features: Sequence[str] = (),
+        transforms: Mapping[str, Transform] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
@@ -49,6 +57,8 @@ class SequenceModel(nn.Module):
         self.columns = tuple(name for name in self.reads(config) if name != cols.FEATURES or features)
         self.item_table = ItemTable(n_items, config.embedding_size)
         self.encoder = self.build_encoder(config)
+        declared = {name: (transforms or {}).get(name, Transform()) for name in self.features}
+        self.numbers = Numbers(declared) if cols.FEATURES in self.columns else None
 
     @classmethod
     def reads(cls, config: Any) -> tuple[str, ...]:
@@ -56,7 +66,13 @@ class SequenceModel(nn.Module):
         return ()
 
     def fit_numbers(self, values: npt.NDArray[np.float32]) -> None:
-        """Fit the scaling of the features on those of the training events, float32 [events, features]."""
+        """Fit how the features are read on those of the training events, float32 [events, features]; NaN is missing.
+
+        Raises:
+            BadData: `dataset_invalid` where no event tells a number.
+        """
+        if self.numbers is not None:
+            self.numbers.fit(values)
 
     def build_encoder(self, config: Any) -> Layer:
         """Compose the layers; input and output are `embedding_size` wide."""
@@ -68,7 +84,7 @@ class SequenceModel(nn.Module):
         Args:
             x: float [batch, length, embedding_size], the item vectors; at padding the newcomer's.
             keep: float [batch, length, 1], 1 at real positions.
-            columns: see `forward`.
+            columns: see `forward`; the features as their transforms made them.
 
         Returns:
             float [batch, length, any]. At padding nothing may be added to x.
@@ -81,8 +97,16 @@ class SequenceModel(nn.Module):
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
-        """The width of each tensor of the carried state."""
-        return self.encoder.state_sizes
+        """The width of each tensor of the carried state: the smoothed numbers', then the encoder's.
+
+        Where the encoder carries none, the whole history is read at each call, and the numbers' is not carried either.
+        """
+        own = self.numbers.state_sizes if self.numbers is not None else ()
+        return (*own, *self.encoder.state_sizes) if self.encoder.state_sizes else ()
+
+    def zero_state(self, batch: int, like: Tensor) -> State:
+        """The state at the start of a history, on the device and in the dtype of `like`."""
+        return tuple(like.new_zeros(batch, size) for size in self.state_sizes)
 
     @property
     def vector_size(self) -> int:
@@ -110,25 +134,33 @@ class SequenceModel(nn.Module):
             float [batch, length, vector_size], one vector after each position, and the state to carry on.
         """
         columns = columns or {}
-        x, keep, state = self._begin(item_seq, state, columns)
+        x, keep, state, own = self._begin(item_seq, state, columns)
         y, state = self.encoder(x, keep, state)
-        return self.answer(y, columns), state
+        return self.answer(y, columns), (*own, *state)
 
     def last(
         self, item_seq: Tensor, state: State | None = None, columns: Columns | None = None
     ) -> tuple[Tensor, State]:
         """As `forward`, but the vector after the last position only: float [batch, vector_size]."""
         columns = columns or {}
-        y, state = self.encoder.forward_last(*self._begin(item_seq, state, columns))
+        x, keep, state, own = self._begin(item_seq, state, columns)
+        y, state = self.encoder.forward_last(x, keep, state)
         asked = {name: value[:, -1:] for name, value in columns.items() if name in cols.NEXT}
-        return self.answer(y, asked)[:, -1], state
+        return self.answer(y, asked)[:, -1], (*own, *state)
 
-    def _begin(self, item_seq: Tensor, state: State | None, columns: Columns) -> tuple[Tensor, Tensor, State]:
-        """What the encoder takes."""
+    def _begin(self, item_seq: Tensor, state: State | None, columns: Columns) -> tuple[Tensor, Tensor, State, State]:
+        """What the encoder takes, and the numbers' next state."""
         x = self.item_table(item_seq)
         keep = (item_seq != 0).unsqueeze(-1).to(x.dtype)
-        zero = self.encoder.zero_state(item_seq.shape[0], x) if state is None else state
-        return self.embed(x, keep, columns), keep, zero
+        state = self.zero_state(item_seq.shape[0], x) if state is None else state
+        own: State = ()
+        if self.numbers is not None:
+            n = len(self.numbers.state_sizes)
+            before = state[:n] if self.state_sizes else self.numbers.zero_state(item_seq.shape[0], x)
+            values, own = self.numbers(columns[cols.FEATURES], keep, before)
+            columns = {**columns, cols.FEATURES: values}
+            state, own = (state[n:], own) if self.state_sizes else ((), ())
+        return self.embed(x, keep, columns), keep, state, own
 
     def loss(self, item_seq: Tensor, targets: Tensor, columns: Columns | None = None) -> Tensor:
         """Mean cross-entropy of the next item over all positions that have a target.
@@ -198,10 +230,23 @@ class SequenceModel(nn.Module):
             for name, value in columns.items()
             if name not in cols.NEXT
         }
+        own: Names = ()
+        if self.numbers is not None:
+            n = len(self.numbers.state_sizes)
+            before = state[:n] if self.state_sizes else self._emit_zeros(graph, item_seq, self.numbers.state_sizes)
+            turned[cols.FEATURES], own = self.numbers.emit(graph, turned[cols.FEATURES], keep, before)
+            state, own = (state[n:], own) if self.state_sizes else ((), ())
         last, state = self.encoder.emit_last(graph, self.emit_embed(graph, x, keep, turned), keep, state)
         vector = graph.op("Squeeze", last, graph.constant([0]))
         asked = {name: value for name, value in columns.items() if name in cols.NEXT}
-        return self.emit_answer(graph, vector, asked), table, state
+        return self.emit_answer(graph, vector, asked), table, (*own, *state)
+
+    @staticmethod
+    def _emit_zeros(graph: Emitter, item_seq: str, sizes: Sequence[int]) -> Names:
+        """A state of zeros, float32 [batch, size] each, where none comes from outside."""
+        batch = graph.op("Slice", graph.op("Shape", item_seq), graph.constant([0]), graph.constant([1]))
+        shapes = (graph.op("Concat", batch, graph.constant([size]), axis=0) for size in sizes)
+        return tuple(graph.op("Expand", graph.constant(np.zeros((1, 1), np.float32)), shape) for shape in shapes)
 
     def emit_embed(self, graph: Emitter, x: str, keep: str, columns: Mapping[str, str]) -> str:
         """Write `embed`; x is [length, batch, embedding_size], a column [length, batch] (features: one axis more)."""

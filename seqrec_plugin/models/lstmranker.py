@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, LABEL
-from seqrec_plugin.layers import LSTM, Dropout, Embedding, Emitter, Layer, Names, Numbers, ReluLSTM, Stack
+from seqrec_plugin.layers import LSTM, Dropout, Embedding, Emitter, Layer, Names, ReluLSTM, Stack
 from seqrec_plugin.layers.base import array
 from seqrec_plugin.models.base import Columns, SequenceModel
 from seqrec_plugin.models.options import option
@@ -40,7 +38,7 @@ class LSTMRanker(SequenceModel):
 
     LSTM → dropout → one sigmoid unit, by binary cross-entropy at every position. With `target_behaviors` an event is
     positive if its behaviour is one of them; without, each event is positive for its own item and negative for another,
-    drawn at random. It reads numbers of the events (NUMERIC_FIELDS) as well as ids.
+    drawn at random. It reads numbers of the events (NUMERIC_FIELDS, as NUMERIC_TRANSFORMS says) as well as ids.
 
     Paper: Hochreiter & Schmidhuber, Long Short-Term Memory (1997).
     """
@@ -57,13 +55,11 @@ class LSTMRanker(SequenceModel):
         "train_batch_size": 3200,
     }
 
-    def __init__(
-        self, config: LSTMRankerConfig, n_items: int, *, behaviors: Sequence[str] = (), features: Sequence[str] = ()
-    ) -> None:
-        super().__init__(config, n_items, behaviors=behaviors, features=features)
+    def __init__(self, config: LSTMRankerConfig, n_items: int, **known: Any) -> None:
+        super().__init__(config, n_items, **known)
         width, hidden = config.embedding_size, config.hidden_size
-        self.behavior = Embedding(len(behaviors), width) if config.read_behaviors else None
-        self.numbers = Numbers(len(features), width) if features else None
+        self.behavior = Embedding(len(self.behaviors), width) if config.read_behaviors else None
+        self.from_numbers = nn.Linear(len(self.features), width, bias=False) if self.features else None
         self.unit = nn.Linear(hidden, 1)
         self.project = nn.Linear(hidden, width, bias=False) if config.candidate else None
         self.item_table.bias.requires_grad_(config.candidate)
@@ -93,22 +89,20 @@ class LSTMRanker(SequenceModel):
             layers += [cell(width, config.hidden_size), Dropout(config.dropout_prob)]
         return Stack(layers)
 
-    def fit_numbers(self, values: npt.NDArray[np.float32]) -> None:
-        """See `SequenceModel.fit_numbers`."""
-        if self.numbers is not None:
-            self.numbers.fit(values)
-
     def embed(self, x: Tensor, keep: Tensor, columns: Columns) -> Tensor:
         """See `SequenceModel.embed`."""
         if self.behavior is not None:
             x = x + self.behavior(columns[BEHAVIOR])
-        return x if self.numbers is None else x + self.numbers(columns[FEATURES], keep)
+        return x if self.from_numbers is None else x + self.from_numbers(columns[FEATURES])
 
     def emit_embed(self, graph: Emitter, x: str, keep: str, columns: Mapping[str, str]) -> str:
         """See `SequenceModel.emit_embed`."""
         if self.behavior is not None:
             x = graph.op("Add", x, self.behavior.emit(graph, columns[BEHAVIOR]))
-        return x if self.numbers is None else graph.op("Add", x, self.numbers.emit(graph, columns[FEATURES], keep))
+        if self.from_numbers is None:
+            return x
+        weight = graph.constant(array(self.from_numbers.weight).T)
+        return graph.op("Add", x, graph.op("MatMul", columns[FEATURES], weight))
 
     def logits(self, vectors: Tensor, candidates: Tensor | None) -> Tensor:
         """The log-odds.

@@ -22,7 +22,7 @@ def option(
     """A field of a model's config.
 
     Args:
-        default: its value where the user gives none.
+        default: its value where the user gives none; () for a list or a mapping.
         meaning: one sentence for people.
         low, high: the least and the greatest valid number, both inclusive.
         choices: the valid texts, for an option that is one.
@@ -74,6 +74,8 @@ def describe(config: type[Any]) -> list[Described]:
 
 def _kind(of: type, default: Any) -> tuple[str, Any]:
     """An option's type and default as YAML has them."""
+    if of is Mapping:
+        return "dict", dict(default)
     return ("list", list(default)) if of is tuple else (of.__name__, default)
 
 
@@ -92,6 +94,10 @@ def _check(name: str, value: Any, wanted: type, metadata: Mapping[str, Any]) -> 
             raise WrongUsage(
                 "bad_value", f"{name} is {value!r}, but must be a list of names.", f"Write {name}: [a, b]."
             )
+        return
+    if wanted is Mapping:
+        if not isinstance(value, Mapping):
+            raise WrongUsage("bad_value", f"{name} is {value!r}, but must be a mapping.", f"Write {name}: {{a: …}}.")
         return
     fits = type(value) is wanted or (wanted is float and type(value) is int)
     if not fits:

@@ -58,6 +58,10 @@ def check_data(resolved: Resolved) -> str:
         if field not in fitting:
             what = f"{field!r} is of type {table.types[field]}, which does not do for {key}"
             raise BadData("dataset_invalid", f"{file}: {what}.", "Numbers are declared as name:float in the header.")
+        if number and field != own.BEHAVIOR_FIELD:
+            if not any(table.column(field)):
+                raise BadData("dataset_invalid", f"{file}: {field} is empty in every line.", f"Leave it out of {key}.")
+            continue  # one that is missing is read as the training events' median
         if "" in table.column(field):
             line = table.column(field).index("") + 2
             raise BadData("dataset_invalid", f"{file}, line {line}: {field} is empty.", "Each event needs a value.")

@@ -65,6 +65,8 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
     #: The names of the behaviours, from index 1, where the model or the choice of targets needs them.
     behaviors: tuple[str, ...] = ()
     _raw: dict[str, Any]
+    #: Number → which events have none, bool [events].
+    _missing: dict[str, npt.NDArray[np.bool_]]
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
         if not self.config["exact_time"]:
@@ -99,6 +101,12 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
                 "Check val_interval, user_inter_num_interval and item_inter_num_interval.",
             ) from None
 
+    def _fill_nan(self) -> None:
+        """Remember which numbers are missing: RecBole fills in the mean of all events, those of the test among them."""
+        fields = [field for field in self._training.NUMERIC_FIELDS if field in self.inter_feat]
+        self._missing = {field: self.inter_feat[field].isna().to_numpy() for field in fields}
+        super()._fill_nan()
+
     @property
     def _training(self) -> TrainingOptions:
         return training_options(self.config.final_config_dict)
@@ -123,8 +131,7 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             for field in options.NUMERIC_FIELDS:
                 if field in self.field2type and self.field2type[field] != FeatureType.FLOAT:
                     raise BadData("dataset_invalid", f"The field {field!r} of NUMERIC_FIELDS holds no numbers.")
-            numbers = [self._column(field).to_numpy(np.float32) for field in options.NUMERIC_FIELDS]
-            self._raw[_FEATURES] = np.stack(numbers, axis=1)
+            self._raw[_FEATURES] = np.stack([self._numbers(field) for field in options.NUMERIC_FIELDS], axis=1)
         super()._normalize()
 
     @property
@@ -146,6 +153,16 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
                 "Add it to load_col, or name another with BEHAVIOR_FIELD or NUMERIC_FIELDS.",
             )
         return self.inter_feat[field]
+
+    def _numbers(self, field: str) -> npt.NDArray[np.float32]:
+        """A number of each event; NaN where it is missing."""
+        values = self._column(field).to_numpy(np.float64)
+        with np.errstate(over="ignore"):  # told below, by name
+            found = np.where(self._missing[field], np.nan, values).astype(np.float32)
+        if np.isinf(found).any():
+            value = values[np.isinf(found)][0]
+            raise BadData("dataset_invalid", f"The field {field!r} holds {value}, which is beyond float32.")
+        return found
 
     def _read_behaviors(self, field: str) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         """The behaviour of each event, from 1, and their names; a field of numbers, such as stars, will do too."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seqrec_plugin import atomic, registry
+from seqrec_plugin import atomic, registry, transforms
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.models import options
 from seqrec_plugin.models.options import option
+from seqrec_plugin.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class TrainingOptions:
     )
     BEHAVIOR_FIELD: str = option("behavior", "Field that says what a user did: view, cart, buy …")
     NUMERIC_FIELDS: tuple = option((), "Fields of numbers that a model may read beside the items.")  # type: ignore[type-arg]
+    NUMERIC_TRANSFORMS: Mapping = option(  # type: ignore[type-arg]
+        (),
+        "Field → {clip: none|iqr|zscore|mad, log: false|true, scale: standard|minmax|robust|none, smooth: none or "
+        "{exponential: share}, {mean: events}, {median: events}}, of NUMERIC_FIELDS; fitted on the training part and "
+        "written into the graph.",
+    )
     target_behaviors: tuple = option(  # type: ignore[type-arg]
         (), "Behaviours that count: only such events are targets of validation and test. Empty for all."
     )
@@ -103,8 +110,17 @@ def our_defaults(model: str) -> dict[str, Any]:
 
 def training_defaults() -> dict[str, Any]:
     """Our training options' defaults, as YAML has them."""
-    of_training = {f.name: f.default for f in dataclasses.fields(TrainingOptions)}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in of_training.items()}
+    return {o.name: o.default for o in options.describe(TrainingOptions)}
+
+
+def numeric_transforms(values: Mapping[str, Any]) -> dict[str, Transform]:
+    """How each of NUMERIC_FIELDS is treated, where NUMERIC_TRANSFORMS says so.
+
+    Raises:
+        WrongUsage: see `transforms.read`.
+    """
+    training = training_options(values)
+    return transforms.read(training.NUMERIC_TRANSFORMS, training.NUMERIC_FIELDS)
 
 
 def columns_read(model: str, values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -159,6 +175,7 @@ def _check_columns(model: str, model_class: Any, chosen: Any, training: Training
         )
     if len(set(training.NUMERIC_FIELDS)) < len(training.NUMERIC_FIELDS):
         raise WrongUsage("bad_value", "NUMERIC_FIELDS names a field twice.")
+    transforms.read(training.NUMERIC_TRANSFORMS, training.NUMERIC_FIELDS)
 
 
 def _negatives(value: Any) -> bool:

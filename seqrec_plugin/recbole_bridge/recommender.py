@@ -14,7 +14,7 @@ from seqrec_plugin import registry
 from seqrec_plugin.columns import FEATURES, FILLING, NEXT
 from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.recbole_bridge.dataset import COLUMN
-from seqrec_plugin.recbole_bridge.options import model_config, training_options
+from seqrec_plugin.recbole_bridge.options import model_config, numeric_transforms, training_options
 
 
 @functools.cache
@@ -38,10 +38,12 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         super().__init__(config, dataset)
         model = registry.load(self.seqrec_model)
         chosen = model_config(self.seqrec_model, config.final_config_dict)
-        known = {}
+        known: dict[str, Any] = {}
         if model.reads(chosen):
             features = training_options(config.final_config_dict).NUMERIC_FIELDS
             known = {"behaviors": dataset.behaviors, "features": features if FEATURES in model.reads(chosen) else ()}
+        if declared := numeric_transforms(config.final_config_dict):
+            known["transforms"] = declared
         self.network: SequenceModel = model(chosen, self.n_items, **known)
 
     def forward(self, interaction: Any) -> Tensor:

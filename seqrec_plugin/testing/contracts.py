@@ -301,7 +301,7 @@ class ModelContract:
             return tuple(end)
 
         def zero(batch: int) -> State:
-            return model.encoder.zero_state(batch, torch.zeros(1))
+            return model.zero_state(batch, torch.zeros(1))
 
         for size, length in ((1, 1), (1, 5), (3, 7), (16, 20)):
             end = check(self._rows(model, [length] * size), zero(size), f"batch {size}, length {length}")

@@ -146,6 +146,7 @@ for name in registry.names():
     options = {**OPTIONS, "data_path": sys.argv[1]}
     if name == "LSTMRanker":
         options |= {"target_behaviors": ["buy"], "NUMERIC_FIELDS": ["price"], "read_behaviors": True}
+        options["NUMERIC_TRANSFORMS"] = {"price": {"clip": "iqr", "smooth": {"exponential": 0.3}}}
     sys.argv[1:], kept = [], sys.argv[1:]
     found[name] = run_recbole(model=name, dataset="mixed", config_dict=options)["test_result"]
     sys.argv[1:] = kept
