@@ -11,32 +11,9 @@ import msgspec
 import yaml
 
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
+from seqrec_plugin.preparing.source import Source
 
 Outliers = Literal["none", "iqr", "zscore", "mad"]
-
-
-class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where each thing stands in the files; an empty name, or `auto`, is found by looking.
-
-    `columns` names the columns of a file without a header. Numbers are numeric columns of events, features are
-    columns that describe the item. `time_unit` may also be a strptime format. `time_zone` is that of times without one.
-    More than `max_bad_share` of rows that cannot be read is an error.
-    """
-
-    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
-    delimiter: str = "auto"
-    encoding: str = "auto"
-    header: bool | Literal["auto"] = "auto"
-    columns: tuple[str, ...] = ()
-    user: str = ""
-    item: str = ""
-    time: str = ""
-    behavior: str = ""
-    numbers: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    time_unit: str = "auto"
-    time_zone: str = "UTC"
-    max_bad_share: float = 0.01
 
 
 class Behaviors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -150,7 +127,6 @@ def check(recipe: Recipe, where: str = "the recipe") -> None:
     """
     machines, core = recipe.machines, recipe.k_core
     numbers = {
-        "source.max_bad_share": recipe.source.max_bad_share,
         "repeats": recipe.repeats,
         "machines.min_events": machines.min_events,
         "machines.per_minute": machines.per_minute,
@@ -165,9 +141,8 @@ def check(recipe: Recipe, where: str = "the recipe") -> None:
     for key, number in numbers.items():
         if not 0 <= number < float("inf"):
             raise WrongUsage("bad_value", f"{where}: {key} is {number}, but must be a number from 0 on.")
-    for key in ("source.max_bad_share", "machines.item_share"):
-        if numbers[key] > 1:
-            raise WrongUsage("bad_value", f"{where}: {key} is {numbers[key]}, but a share is from 0 to 1.")
+    if machines.item_share > 1:
+        raise WrongUsage("bad_value", f"{where}: machines.item_share is {machines.item_share}, but a share is at most 1.")
     for name, values in recipe.values.items():
         if values.min is not None and values.max is not None and values.min > values.max:
             raise WrongUsage("bad_value", f"{where}: values.{name} has min {values.min} above max {values.max}.")
@@ -241,18 +216,19 @@ TEMPLATE = """\
 # How a table of events becomes a data set. Every key may be left out; here each has its default. The steps run in the
 # order in which they stand, and the report counts what each removed.
 
-source:                     # where each thing is in the files; what is empty, or auto, is found by looking, and shown
+source:                     # where each thing is in the files; what is "", auto or left out is found by looking, and shown
   format: auto              # auto | csv | jsonl | parquet
-  delimiter: auto           # one character
-  encoding: auto            # utf-8, utf-16, gb18030, latin-1 …
+  delimiter: ""
+  quote: '"'                # what a field that holds the delimiter stands between; "" where nothing is quoted
+  encoding: ""              # utf-8, utf-16, gb18030, latin-1 …
   header: auto              # auto | true | false
   columns: []               # names of the columns where there is no header: [user, item, category, behavior, time]
   user: ""
   item: ""
-  time: ""                  # without one, the order of the lines is the order of the events
-  behavior: ""              # view, cart, buy …
-  numbers: []               # numeric columns of events: [price, dwell]
-  features: []              # columns that describe the item: [title, category]
+  time: ""                  # null: there is none, and the order of the lines is the order of the events
+  behavior: ""              # view, cart, buy …; null: there is none
+  numbers: null             # numeric columns of events: [price, dwell]; null: found by looking; []: none
+  features: null            # columns that describe the item: [title, category]; null: found by looking; []: none
   time_unit: auto           # auto | s | ms | us | ns | iso | position, or a format such as "%d/%m/%Y %H:%M"
   time_zone: UTC            # of times that name none
   max_bad_share: 0.01       # more rows than this share that cannot be read are an error
