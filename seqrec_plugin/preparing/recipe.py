@@ -71,15 +71,21 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     times: Times = Times()
     duplicates: bool = True
     repeats: float = 0.0
-    missing: dict[str, float | Literal["drop"]] = {}
     values: dict[str, Range] = {}
     outliers: dict[str, Outliers] = {}
+    missing: dict[str, float | Literal["drop"]] = {}
     machines: Machines = Machines()
     min_users_per_item: int = 0
     session_gap: float = 0.0
     k_core: KCore = KCore()
     numbers: dict[str, dict[str, Any]] = {}
     pseudonymize: bool = False
+
+
+    @property
+    def named_numbers(self) -> tuple[str, ...]:
+        """The numeric columns that the recipe speaks of outside of `source`, each once."""
+        return tuple(dict.fromkeys([*self.values, *self.outliers, *self.missing, *self.numbers]))
 
 
 def read(path: Path) -> Recipe:
@@ -247,9 +253,9 @@ times:                      # impossible times: earlier than after, or not earli
 
 duplicates: true            # remove an event that is the same as an earlier one in everything
 repeats: 0                  # seconds: remove a user's same behaviour on the same item this soon after the last one
-missing: {}                 # a number that is not there: {price: drop} removes the event, {price: 0} writes 0 (default)
 values: {}                  # events outside are removed: {price: {min: 0.01, max: 10000}}
 outliers: {}                # events far outside are removed: {price: iqr | zscore | mad}
+missing: {}                 # a number that is not there: {price: drop} removes the event, {price: 0} writes 0 (default)
 
 machines:                   # users with at least min_events events who pass a bound are removed; 0 is no bound
   min_events: 50
