@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.preparing import bounds, coding, kcore, machines, naming, privacy, repetition, sessions
 from seqrec_plugin.preparing.findings import Step
 from seqrec_plugin.preparing.recipe import Recipe
-from seqrec_plugin.preparing.source import Source
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,36 +24,38 @@ Report = Callable[[str], None]
 def clean(
     connection: duckdb.DuckDBPyConnection,
     recipe: Recipe,
-    source: Source,
     report: Report,
     *,
     rejected: int = 0,
     key: bytes | None = None,
-) -> tuple[Step, ...]:
+) -> tuple[Recipe, tuple[Step, ...]]:
     """Run every step of a recipe that is on.
 
     Args:
         connection: with the table `events`; afterwards `events` is a view of what is left.
-        recipe: which steps, and how.
-        source: which columns there are, as resolved by reading.
+        recipe: which steps, and how; its `source` as resolved by reading.
         report: told what is worth a line while it runs.
         rejected: rows that reading set aside.
         key: for pseudonyms of the users, or None.
 
     Returns:
-        the steps that ran, reading first.
+        the recipe with the behaviours that were recognised, and the steps that ran, reading first.
 
     Raises:
         WrongUsage: `bad_value` where the recipe speaks of a column or behaviour that there is not.
         BadData: `dataset_empty` where nothing is left, with what each step removed; `dataset_invalid`.
     """
+    source = recipe.source
     numbers, features = source.numbers or (), source.features or ()
-    _check(recipe, source)
+    _check(recipe)
     acts = None
     if source.behavior:
-        acts = naming.mapping(naming.counts(connection, source.behavior), recipe.behaviors)
-        if any(value != name for value, name in acts.items()):
-            report(f"behaviours: {naming.described(acts)}")
+        values = naming.counts(connection, source.behavior)
+        recipe = msgspec.structs.replace(recipe, behaviors=naming.resolved(values, recipe.behaviors))
+        acts = naming.mapping(values, recipe.behaviors)
+        report(f"behaviours: {naming.described(acts)}")
+        for value in naming.unused(values, recipe.behaviors):
+            report(f"behaviours: no event has {value!r}, which behaviors.map renames")
     coding.encode(connection, numbers, features, acts, recipe.behaviors.weights, key)
     steps = _Steps(connection, rejected)
 
@@ -81,7 +84,7 @@ def clean(
         steps.did("sessions", f"After a pause of more than {recipe.session_gap:g} s a new sequence begins.")
     _below(connection, recipe, steps, report)
     coding.decode(connection, len(numbers), len(features), acts is not None)
-    return tuple(steps.done)
+    return recipe, tuple(steps.done)
 
 
 class _Steps:
@@ -116,8 +119,9 @@ class _Steps:
         return removed
 
 
-def _check(recipe: Recipe, source: Source) -> None:
+def _check(recipe: Recipe) -> None:
     """What the recipe asks for must be there."""
+    source = recipe.source
     for name in recipe.named_numbers:
         if name not in (source.numbers or ()):
             hint = nearest(name, source.numbers) if source.numbers else "Name it in source.numbers, or with --value."

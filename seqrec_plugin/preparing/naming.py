@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.preparing.recipe import Behaviors
 
@@ -62,23 +64,22 @@ def recognised(values: Mapping[str, int]) -> dict[str, str]:
     return {value: name for value, name in found.items() if name} if all(found.values()) else {}
 
 
+def resolved(values: Mapping[str, int], behaviors: Behaviors) -> Behaviors:
+    """The recipe's behaviours, with the names that are recognised where its map is empty."""
+    return behaviors if behaviors.map else msgspec.structs.replace(behaviors, map=recognised(values))
+
+
 def mapping(values: Mapping[str, int], behaviors: Behaviors) -> dict[str, str | None]:
     """What each value of the file is called from here on; None where its events are to be dropped.
 
     Raises:
         WrongUsage: `bad_value` where the recipe speaks of a behaviour that there is not.
     """
-    chosen = behaviors.map or recognised(values)
-    for value in behaviors.map:
-        if value not in values:
-            raise WrongUsage(
-                "bad_value", f"behaviors.map has {value!r}, which no event has.", nearest(value, filter(None, values))
-            )
     found: dict[str, str | None] = {}
     for value in values:
         rest = None if behaviors.unmapped == "drop" and behaviors.map else value or UNKNOWN
-        found[value] = chosen.get(value, rest)
-    names = {name for name in found.values() if name is not None}
+        found[value] = behaviors.map.get(value, rest)
+    names = {name for name in found.values() if name is not None} | set(behaviors.map.values())
     for key in ("keep", "targets", "weights"):
         for name in getattr(behaviors, key):
             if name not in names:
@@ -86,14 +87,21 @@ def mapping(values: Mapping[str, int], behaviors: Behaviors) -> dict[str, str | 
     if behaviors.keep:
         found = {value: name if name in behaviors.keep else None for value, name in found.items()}
     for name in behaviors.targets:
-        if name not in found.values():
+        if behaviors.keep and name not in behaviors.keep:
             raise WrongUsage("bad_value", f"behaviors.targets names {name!r}, which behaviors.keep leaves out.")
+        if name not in found.values():
+            raise WrongUsage("bad_value", f"behaviors.targets names {name!r}, which no event has.")
     return found
 
 
 def described(acts: Mapping[str, str | None]) -> str:
     """The mapping as one line: `pv → view, fav → favourite, share → dropped`."""
     return ", ".join(f"{value or '(empty)'} → {name or 'dropped'}" for value, name in acts.items())
+
+
+def unused(values: Mapping[str, int], behaviors: Behaviors) -> list[str]:
+    """What the map renames and no event has: a typo, perhaps."""
+    return [value for value in behaviors.map if value not in values]
 
 
 def _plain(value: str) -> str:

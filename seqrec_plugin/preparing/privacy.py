@@ -78,3 +78,10 @@ def remove_items_of_few(connection: duckdb.DuckDBPyConnection, least: int) -> No
         "GROUP BY i HAVING count(*) < ?)",
         [least],
     )
+
+
+def hide_rejected(connection: duckdb.DuckDBPyConnection) -> None:
+    """Leave of `rejects` only file, line and reason, and in the reason nothing that is quoted from the row."""
+    connection.execute(
+        """UPDATE rejects SET text = NULL, reason = regexp_replace(reason, '"[^"]*"|''[^'']*''|`[^`]*`', '…', 'g')"""
+    )

@@ -15,7 +15,6 @@ import yaml
 
 from seqrec_plugin import bundle
 from seqrec_plugin.preparing.recipe import Recipe
-from seqrec_plugin.preparing.source import Source
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,8 +49,9 @@ class Fields:
     weight: bool
 
 
-def fields(source: Source, recipe: Recipe) -> Fields:
-    """The fields of a data set: names of the file, less what an atomic file's header cannot hold."""
+def fields(recipe: Recipe) -> Fields:
+    """The fields of a data set: names of the files, less what an atomic file's header cannot hold."""
+    source = recipe.source
     taken = list(_TAKEN)
     numbers = {name: _field(name, taken) for name in source.numbers or ()}
     features = {}
