@@ -18,6 +18,7 @@ from seqrec_plugin.errors import SeqrecError, missing_extra, nearest
 COMMANDS: dict[str, str] = {
     "init": "Write a file to train from: a recipe, or a model's options.",
     "models": "List the models: name, one line, paper; or one's options.",
+    "prepare": "Turn tables of events into a data set, cleaned by a recipe.",
     "train": "Train a model from a recipe into a run folder.",
     "evaluate": "Show a run's metrics, masked and unmasked.",
     "benchmark": "Train several models on one split and compare them.",
@@ -29,6 +30,9 @@ COMMANDS: dict[str, str] = {
     "score": "Say how probable a next step is, by a bundle of probabilities.",
     "doctor": "Find what is wrong with this installation.",
 }
+
+#: The packages of the extra [prepare].
+_PREPARING = ("duckdb", "jinja2", "matplotlib", "zstandard")
 
 _VERBOSE = "seqrec_plugin.verbose"
 
@@ -53,6 +57,8 @@ def _told(error: BaseException) -> _Told:
         package = str(error.name).partition(".")[0]
         if package in TRAINING:
             error = missing_extra(package, "train")
+        elif package in _PREPARING:
+            error = missing_extra(package, "prepare")
     if isinstance(error, SeqrecError):
         return _Told(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):

@@ -164,11 +164,6 @@ def dump(recipe: Recipe) -> str:
     return "# seqrec prepare FILES -o DATASET --recipe recipe.yaml\n" + text
 
 
-def template() -> str:
-    """Every key at its default, with what it means, as `seqrec init recipe` writes it."""
-    return TEMPLATE
-
-
 def _wrong(reason: str, where: str) -> WrongUsage:
     """msgspec's error as ours, with the nearest name for an unknown key."""
     unknown = re.match(r"Object contains unknown field `(.*?)`(?: - at `\$\.?(.*)`)?$", reason)
@@ -216,6 +211,7 @@ def _list(dumper: yaml.SafeDumper, data: Any) -> yaml.Node:
 _Dumper.add_representer(list, _list)
 _Dumper.add_representer(tuple, _list)
 
+#: Every key at its default, with what it means.
 TEMPLATE = """\
 # seqrec prepare events.csv -o data/shop --recipe recipe.yaml
 #

@@ -8,10 +8,10 @@ from seqrec_plugin.preparing.recipe import KCore, Recipe
 
 
 def test_the_template_has_every_key_at_its_default():
-    assert recipe.parse(recipe.template()) == Recipe()
+    assert recipe.parse(recipe.TEMPLATE) == Recipe()
     import yaml
 
-    assert list(yaml.safe_load(recipe.template())) == list(Recipe.__struct_fields__)
+    assert list(yaml.safe_load(recipe.TEMPLATE)) == list(Recipe.__struct_fields__)
 
 
 def test_what_is_written_is_read_back():
