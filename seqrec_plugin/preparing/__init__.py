@@ -51,7 +51,10 @@ def prepare(
     """
     from seqrec_plugin.preparing import engine, reading, writing
 
-    with writing.folder(output, force) as fresh, engine.opened(fresh.parent, memory=memory, threads=threads) as connection:
+    with (
+        writing.folder(output, force) as fresh,
+        engine.opened(fresh.parent, memory=memory, threads=threads) as connection,
+    ):
         paths = opening.found(files)
         source = msgspec.structs.replace(recipe.source, numbers=_numbers(recipe))
         read = reading.read(connection, paths, source, report)

@@ -29,7 +29,9 @@ def microseconds(moment: str, key: str) -> int:
         found = datetime.datetime.fromisoformat(text)
     except ValueError:
         raise WrongUsage(
-            "bad_value", f"{key} is {moment!r}, which is no moment.", "Write a day, 2024-06-30, or 2024-06-30T12:00:00Z."
+            "bad_value",
+            f"{key} is {moment!r}, which is no moment.",
+            "Write a day, 2024-06-30, or 2024-06-30T12:00:00Z.",
         ) from None
     if found.tzinfo is None:
         found = found.replace(tzinfo=datetime.timezone.utc)
@@ -76,7 +78,7 @@ def fences(connection: duckdb.DuckDBPyConnection, column: str, method: str) -> t
 
 
 def _quantile(connection: duckdb.DuckDBPyConnection, value: str, share: float) -> float:
-    """A quantile between its two neighbours; by sorting, which spills where DuckDB's own aggregate holds all in memory."""
+    """A quantile between its two neighbours; by sorting, which spills, unlike DuckDB's own aggregate."""
     row = connection.execute(f"SELECT count({value}) FROM coded").fetchone()
     assert row is not None
     if row[0] == 0:

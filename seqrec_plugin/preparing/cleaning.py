@@ -59,6 +59,9 @@ def clean(
     coding.encode(connection, numbers, features, acts, recipe.behaviors.weights, key)
     steps = _Steps(connection, rejected)
 
+    coding.remove_unwritable(connection)
+    why = "Ids that hold a tab, a line end or a NUL cannot stand in an atomic file."
+    steps.did("ids", why, note_nothing=False)
     if acts is not None and None in acts.values():
         connection.execute("DELETE FROM coded WHERE b IS NULL")
         kept = ", ".join(dict.fromkeys(name for name in acts.values() if name is not None))
@@ -105,7 +108,9 @@ class _Steps:
             if not removed and not note_nothing:
                 return 0
         if last is None or removed or name == "sessions":
-            users, items = (_one(self.connection, f"SELECT count(*) FROM (SELECT DISTINCT {k} FROM coded)") for k in "ui")
+            users, items = (
+                _one(self.connection, f"SELECT count(*) FROM (SELECT DISTINCT {k} FROM coded)") for k in "ui"
+            )
         self.done.append(Step(name, why, events, users, items, removed))
         if not events:
             told = ", ".join(f"{step.name} {step.removed:,}" for step in self.done[1:] if step.removed)
@@ -145,9 +150,7 @@ def _moments(recipe: Recipe) -> tuple[tuple[str, str], ...]:
     return ("before", recipe.times.after), ("from", recipe.times.before and f"{recipe.times.before} on")
 
 
-def _numbers(
-    connection: duckdb.DuckDBPyConnection, recipe: Recipe, numbers: Sequence[str], steps: _Steps
-) -> None:
+def _numbers(connection: duckdb.DuckDBPyConnection, recipe: Recipe, numbers: Sequence[str], steps: _Steps) -> None:
     """Bounds, outliers, and what is not there, column by column."""
     for n, name in enumerate(numbers):
         connection.execute(f"UPDATE coded SET number_{n} = NULL WHERE NOT isfinite(number_{n})")

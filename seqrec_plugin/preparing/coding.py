@@ -1,10 +1,10 @@
 """`events`, with ids as text → `coded`, with ids as numbers, on which every step works; and a view back.
 
-    coded   line, u, i, time, [b], number_0 …      one row an event
-    users   u, user, person                        u counts users by their first line; `person` is the same for all
-                                                   sequences of one user
-    items   i, item, feature_0 …                   of each feature the last one that is not empty
-    acts    b, act, weight                         the behaviours, by name
+coded   line, u, i, time, [b], number_0 …      one row an event
+users   u, user, person                        u counts users by their first line; `person` is the same for all
+                                               sequences of one user
+items   i, item, feature_0 …                   of each feature the last one that is not empty
+acts    b, act, weight                         the behaviours, by name
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ def encode(
         key: for pseudonyms of the users, or None.
     """
     connection.execute(
-        "CREATE TABLE known AS SELECT row_number() OVER (ORDER BY min(line))::INTEGER AS u, user FROM events GROUP BY user"
+        "CREATE TABLE known AS SELECT row_number() OVER (ORDER BY min(line))::INTEGER AS u, user FROM events "
+        "GROUP BY user"
     )
-    user, values = privacy.pseudonym("user", key)
-    connection.execute(f"CREATE TABLE users AS SELECT u, {user} AS user, u AS person FROM known", values)
+    hashed, values = privacy.pseudonym("user", key)
+    connection.execute(f"CREATE TABLE users AS SELECT u, {hashed} AS user, u AS person FROM known", values)
     last = "".join(
         f", arg_max(feature_{n}, line) FILTER (feature_{n} <> '') AS feature_{n}" for n in range(len(features))
     )
@@ -56,8 +57,8 @@ def encode(
         connection.execute("CREATE TEMP TABLE act_values (behavior VARCHAR, b INTEGER)")
         for n, name in enumerate(names):
             connection.execute("INSERT INTO acts VALUES (?, ?, ?)", [n, name, weights.get(name, 1.0)])
-        for value, name in acts.items():
-            row = [value, None if name is None else names.index(name)]
+        for value, act in acts.items():
+            row = [value, None if act is None else names.index(act)]
             connection.execute("INSERT INTO act_values VALUES (?, ?)", row)
         b, joined = ", b", "LEFT JOIN act_values ON act_values.behavior = coalesce(events.behavior, '')"
     columns = "".join(f", number_{n}" for n in range(len(numbers)))
@@ -66,6 +67,15 @@ def encode(
         f"JOIN known ON known.user = events.user JOIN items ON items.item = events.item {joined}"
     )
     connection.execute("DROP TABLE events; DROP TABLE known")
+
+
+def remove_unwritable(connection: duckdb.DuckDBPyConnection) -> None:
+    """Remove events whose user or item holds a tab, a line end or a NUL, which no atomic file can hold."""
+    for table, key, column in (("users", "u", "user"), ("items", "i", "item")):
+        connection.execute(
+            f"DELETE FROM coded WHERE {key} IN (SELECT {key} FROM {table} WHERE regexp_matches({column}, ?))",
+            ["[\\t\\n\\r\\x00]"],
+        )
 
 
 def decode(connection: duckdb.DuckDBPyConnection, numbers: int, features: int, acts: bool) -> None:

@@ -25,7 +25,9 @@ def remove_below(connection: duckdb.DuckDBPyConnection, user: int, item: int) ->
     rounds = 0
     while True:
         for own, least in (("u", user), ("i", item)):
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE out_{own} AS SELECT {own} FROM left_{own} WHERE n < {least}")
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE out_{own} AS SELECT {own} FROM left_{own} WHERE n < {least}"
+            )
             connection.execute(f"DELETE FROM left_{own} WHERE n < {least}")
         if not any(_any(connection, f"out_{own}") for own in "ui"):
             break
@@ -33,13 +35,11 @@ def remove_below(connection: duckdb.DuckDBPyConnection, user: int, item: int) ->
         for own, other in (("u", "i"), ("i", "u")):
             connection.execute(
                 f"UPDATE left_{other} SET n = left_{other}.n - lost.n FROM (SELECT {other}, sum(n)::BIGINT AS n "
-                f"FROM pairs SEMI JOIN out_{own} USING ({own}) SEMI JOIN left_{other} USING ({other}) GROUP BY {other}) "
-                f"AS lost WHERE left_{other}.{other} = lost.{other}"
+                f"FROM pairs SEMI JOIN out_{own} USING ({own}) SEMI JOIN left_{other} USING ({other}) "
+                f"GROUP BY {other}) AS lost WHERE left_{other}.{other} = lost.{other}"
             )
     if rounds:
-        connection.execute(
-            "DELETE FROM coded WHERE u NOT IN (SELECT u FROM left_u) OR i NOT IN (SELECT i FROM left_i)"
-        )
+        connection.execute("DELETE FROM coded WHERE u NOT IN (SELECT u FROM left_u) OR i NOT IN (SELECT i FROM left_i)")
     connection.execute("DROP TABLE pairs; DROP TABLE left_u; DROP TABLE left_i; DROP TABLE out_u; DROP TABLE out_i")
     return rounds
 

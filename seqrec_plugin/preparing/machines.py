@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def remove_machines(connection: duckdb.DuckDBPyConnection, machines: Machines) -> str:
     """Remove all events of users who pass one of the bounds; returns how many passed each, as words.
 
-    The entropy of a user's items is H = −Σ p log₂ p, with p the share of each item in the user's events (Shannon, 1948).
+    The entropy of a user's items is H = −Σ p log₂ p, with p each item's share of the user's events (Shannon, 1948).
     """
     connection.execute(
         "CREATE TEMP TABLE busy AS SELECT u FROM coded GROUP BY u HAVING count(*) >= ?", [machines.min_events]

@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     import duckdb
 
 #: Our name → what it is called elsewhere, in lower case and without spaces, hyphens and underscores.
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "view": ("view", "views", "viewed", "pv", "pageview", "viewitem", "itemview", "productview", "detail", "browse")
-    + ("浏览", "查看", "曝光点击", "浏览商品"),
-    "click": ("click", "clicks", "clicked", "clk", "点击"),
-    "favourite": ("favourite", "favorite", "favourites", "favorites", "fav", "favor", "collect", "wishlist")
-    + ("addtowishlist", "addtofavorites", "addtofavourites", "bookmark", "收藏", "收藏商品"),
-    "cart": ("cart", "carts", "addtocart", "addcart", "basket", "addtobasket", "加购", "加购物车", "加入购物车", "购物车"),
-    "purchase": ("purchase", "purchased", "purchases", "buy", "bought", "order", "ordered", "transaction", "pay", "paid")
-    + ("payment", "alipay", "购买", "下单", "支付", "成交", "付款"),
+SYNONYMS: dict[str, str] = {
+    "view": "view views viewed pv pageview viewitem itemview productview detail browse 浏览 查看 浏览商品",
+    "click": "click clicks clicked clk 点击",
+    "favourite": "favourite favorite favourites favorites fav favor collect wishlist addtowishlist addtofavorites "
+    "addtofavourites bookmark 收藏 收藏商品",
+    "cart": "cart carts addtocart addcart basket addtobasket 加购 加购物车 加入购物车 购物车",
+    "purchase": "purchase purchased purchases buy bought order ordered transaction pay paid payment alipay "
+    "购买 下单 支付 成交 付款",
 }
 #: Codes that stand for all four, as in Alibaba's data sets of mobile shoppers.
 CODES = {"1": "view", "2": "favourite", "3": "cart", "4": "purchase"}
@@ -59,7 +58,7 @@ def recognised(values: Mapping[str, int]) -> dict[str, str]:
     named = [value for value in values if value]
     if set(named) == set(CODES):
         return dict(CODES)
-    by_name = {synonym: name for name, synonyms in SYNONYMS.items() for synonym in synonyms}
+    by_name = {synonym: name for name, synonyms in SYNONYMS.items() for synonym in synonyms.split()}
     found = {value: by_name.get(_plain(value)) for value in named}
     return {value: name for value, name in found.items() if name} if all(found.values()) else {}
 
@@ -77,13 +76,15 @@ def mapping(values: Mapping[str, int], behaviors: Behaviors) -> dict[str, str | 
     """
     found: dict[str, str | None] = {}
     for value in values:
-        rest = None if behaviors.unmapped == "drop" and behaviors.map else value or UNKNOWN
+        rest = None if behaviors.unmapped == "drop" and behaviors.map else _one_line(value) or UNKNOWN
         found[value] = behaviors.map.get(value, rest)
     names = {name for name in found.values() if name is not None} | set(behaviors.map.values())
     for key in ("keep", "targets", "weights"):
         for name in getattr(behaviors, key):
             if name not in names:
-                raise WrongUsage("bad_value", f"behaviors.{key} names {name!r}, which no event has.", nearest(name, names))
+                raise WrongUsage(
+                    "bad_value", f"behaviors.{key} names {name!r}, which no event has.", nearest(name, names)
+                )
     if behaviors.keep:
         found = {value: name if name in behaviors.keep else None for value, name in found.items()}
     for name in behaviors.targets:
@@ -106,3 +107,8 @@ def unused(values: Mapping[str, int], behaviors: Behaviors) -> list[str]:
 
 def _plain(value: str) -> str:
     return "".join(value.split()).replace("_", "").replace("-", "").casefold()
+
+
+def _one_line(value: str) -> str:
+    """A name that an atomic file can hold."""
+    return value.translate(dict.fromkeys(map(ord, "\t\r\n\0"), " "))

@@ -33,7 +33,7 @@ def read_key(file: Path | None) -> bytes:
             raise WrongUsage(
                 "bad_value",
                 f"Pseudonyms need a key, but {VARIABLE} is not set.",
-                "Set it to a long random text, or name a file with --key-file; keep it, and keep it apart from the data.",
+                "Set it to a long random text, or name a file with --key-file; keep it apart from the data.",
             )
     else:
         where = str(file)

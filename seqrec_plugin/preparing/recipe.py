@@ -81,7 +81,6 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     numbers: dict[str, dict[str, Any]] = {}
     pseudonymize: bool = False
 
-
     @property
     def named_numbers(self) -> tuple[str, ...]:
         """The numeric columns that the recipe speaks of outside of `source`, each once."""
@@ -148,7 +147,9 @@ def check(recipe: Recipe, where: str = "the recipe") -> None:
         if not 0 <= number < float("inf"):
             raise WrongUsage("bad_value", f"{where}: {key} is {number}, but must be a number from 0 on.")
     if machines.item_share > 1:
-        raise WrongUsage("bad_value", f"{where}: machines.item_share is {machines.item_share}, but a share is at most 1.")
+        raise WrongUsage(
+            "bad_value", f"{where}: machines.item_share is {machines.item_share}, but a share is at most 1."
+        )
     for name, values in recipe.values.items():
         if values.min is not None and values.max is not None and values.min > values.max:
             raise WrongUsage("bad_value", f"{where}: values.{name} has min {values.min} above max {values.max}.")
@@ -188,7 +189,7 @@ class _Loader(yaml.SafeLoader):
         twice = next((key for key in keys if keys.count(key) > 1), None)
         if twice is not None:
             raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
-        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}  # type: ignore[no-untyped-call]
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -218,7 +219,7 @@ TEMPLATE = """\
 # How a table of events becomes a data set. Every key may be left out; here each has its default. The steps run in the
 # order in which they stand, and the report counts what each removed.
 
-source:                     # where each thing is in the files; what is "", auto or left out is found by looking, and shown
+source:                     # where each thing is in the files; what is "", auto or null is found by looking, and shown
   format: auto              # auto | csv | jsonl | parquet
   delimiter: ""
   quote: '"'                # what a field that holds the delimiter stands between; "" where nothing is quoted

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 def remove_duplicates(connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> None:
     """Of events that agree in all `columns` of `coded` (everything but the line), keep the first in the file."""
     same = ", ".join(columns)
-    connection.execute(
-        f"CREATE OR REPLACE TABLE coded AS SELECT min(line) AS line, {same} FROM coded GROUP BY {same}"
-    )
+    connection.execute(f"CREATE OR REPLACE TABLE coded AS SELECT min(line) AS line, {same} FROM coded GROUP BY {same}")
 
 
 def remove_repeats(connection: duckdb.DuckDBPyConnection, window: float, behaviors: bool) -> None:

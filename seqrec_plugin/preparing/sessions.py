@@ -19,13 +19,12 @@ def split_sessions(connection: duckdb.DuckDBPyConnection, gap: float) -> None:
     connection.execute(
         "CREATE OR REPLACE TABLE coded AS SELECT * EXCLUDE (pause), "
         "(1 + sum(pause) OVER (PARTITION BY u ORDER BY time, line ROWS UNBOUNDED PRECEDING))::INTEGER AS session FROM "
-        "(SELECT *, CASE WHEN time - lag(time) OVER (PARTITION BY u ORDER BY time, line) > ? THEN 1 ELSE 0 END AS pause "
-        "FROM coded)",
+        "(SELECT *, if(time - lag(time) OVER (PARTITION BY u ORDER BY time, line) > ?, 1, 0) AS pause FROM coded)",
         [round(gap * 1e6)],
     )
     connection.execute(
-        "CREATE TEMP TABLE sequences AS SELECT row_number() OVER (ORDER BY u, session)::INTEGER AS sequence, u, session "
-        "FROM (SELECT DISTINCT u, session FROM coded)"
+        "CREATE TEMP TABLE sequences AS SELECT row_number() OVER (ORDER BY u, session)::INTEGER AS sequence, u, "
+        "session FROM (SELECT DISTINCT u, session FROM coded)"
     )
     connection.execute(
         "CREATE OR REPLACE TABLE coded AS SELECT * EXCLUDE (session, sequence) REPLACE (sequence AS u) "

@@ -27,7 +27,18 @@ _SUFFIXES = (".inter", ".item", ".yaml")
 #: RecBole's and our names of what every event has.
 _TAKEN = ("user_id", "item_id", "order", "timestamp", "behavior", "weight")
 #: A feature with one of these names, in lower case, is the item's title.
-_TITLES = ("title", "name", "item_name", "product_name", "movie_title", "product_title", "标题", "名称", "商品名称", "商品名")
+_TITLES = (
+    "title",
+    "name",
+    "item_name",
+    "product_name",
+    "movie_title",
+    "product_title",
+    "标题",
+    "名称",
+    "商品名称",
+    "商品名",
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ def write_events(connection: duckdb.DuckDBPyConnection, file: Path, fields: Fiel
 
 
 def write_items(connection: duckdb.DuckDBPyConnection, file: Path, fields: Fields) -> None:
-    """Write the `.item` file: the items of the `.inter` file as they first appear in the source, with their features."""
+    """Write the `.item` file: the items that are left, as they first appear in the source, with their features."""
     columns = {"item_id:token": "item"}
     for n, name in enumerate(fields.features.values()):
         columns[f"{name}:token"] = f"regexp_replace(coalesce(feature_{n}, ''), '[\\t\\n\\r\\x00]+', ' ', 'g')"
@@ -152,7 +163,9 @@ def training_defaults(fields: Fields, recipe: Recipe) -> str:
     loaded += [values[key] for key in ("TIMESTAMP_FIELD", "BEHAVIOR_FIELD") if key in values]
     values["load_col"] = {"inter": loaded + values.get("NUMERIC_FIELDS", [])}
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=10**6)
-    return "# What `seqrec prepare` says of this data set to a training, below the training's own configuration.\n" + text
+    return (
+        "# What `seqrec prepare` says of this data set to a training, below the training's own configuration.\n" + text
+    )
 
 
 def _seconds(column: str) -> str:

@@ -51,6 +51,11 @@ def test_nothing_is_asked_and_nothing_changes():
     assert (steps["read"].events, steps["read"].users, steps["read"].items) == (3, 2, 3)
 
 
+def test_an_id_that_no_atomic_file_can_hold():
+    left, steps = clean([("a", "x", 0), ("a\tb", "x", 1), ("a", "y\nz", 2), ("a", "q\r", 3)], "")
+    assert (lines(left), steps["ids"].removed) == ([1], 3)
+
+
 def test_of_duplicates_the_first_line_stays():
     rows = [("a", "x", 9), ("a", "x", 9), ("a", "x", 8), ("b", "x", 9), ("a", "x", 9)]
     left, steps = clean(rows, "")
@@ -60,7 +65,12 @@ def test_of_duplicates_the_first_line_stays():
 
 
 def test_another_behaviour_or_number_is_no_duplicate():
-    rows = [("a", "x", 9, "view", 1.0), ("a", "x", 9, "cart", 1.0), ("a", "x", 9, "view", 2.0), ("a", "x", 9, "view", None)]
+    rows = [
+        ("a", "x", 9, "view", 1.0),
+        ("a", "x", 9, "cart", 1.0),
+        ("a", "x", 9, "view", 2.0),
+        ("a", "x", 9, "view", None),
+    ]
     columns = "user item time behavior number_0"
     assert lines(clean(rows + rows, "missing: {price: drop}", columns, ("price",))[0]) == [1, 2, 3]
 
@@ -215,7 +225,16 @@ def test_the_k_core_is_the_fixed_point(user, item):
 
 def test_items_of_few_users_stay_out_after_the_k_core():
     # z loses its second user by the k-core, and has to go then.
-    rows = [("a", "x", 0), ("a", "y", 1), ("a", "z", 2), ("a", "x", 3), ("b", "x", 0), ("b", "y", 1), ("b", "x", 2), ("c", "z", 0)]
+    rows = [
+        ("a", "x", 0),
+        ("a", "y", 1),
+        ("a", "z", 2),
+        ("a", "x", 3),
+        ("b", "x", 0),
+        ("b", "y", 1),
+        ("b", "x", 2),
+        ("c", "z", 0),
+    ]
     left, steps = clean(rows, "min_users_per_item: 2\nk_core: {user: 3}")
     users = {}
     for _, user, item, _ in left:

@@ -15,7 +15,8 @@ def test_the_template_has_every_key_at_its_default():
 
 
 def test_what_is_written_is_read_back():
-    given = "behaviors: {map: {1: view, 01: 购买}}\nvalues: {价格: {min: 1}}\nmissing: {价格: drop}\nk_core: {user: 5, item: 5}"
+    given = "behaviors: {map: {1: view, 01: 购买}}\nvalues: {价格: {min: 1}}\nmissing: {价格: drop}\n"
+    given += "k_core: {user: 5, item: 5}"
     parsed = recipe.parse(given)
     assert parsed.behaviors.map == {"1": "view", "01": "购买"}  # keys are text, as the file's values are
     assert parsed.k_core == KCore(5, 5)
