@@ -46,8 +46,8 @@ class Activity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def measure(connection: duckdb.DuckDBPyConnection) -> Activity:
-    """The activity in `events`, whose times are microseconds since 1970, at least one event."""
-    found = connection.execute("SELECT min(time), max(time) FROM events").fetchone()
+    """The activity in `keyed` (see `findings`), whose times are microseconds since 1970, at least one event."""
+    found = connection.execute("SELECT min(time), max(time) FROM keyed").fetchone()
     assert found is not None
     first, last = found
     days = (last - first) / _DAY
@@ -74,7 +74,7 @@ def iso(time: int) -> str:
 def _over_time(connection: duckdb.DuckDBPyConnection, unit: str) -> tuple[Moment, ...]:
     rows = connection.execute(
         f"""WITH counted AS (SELECT date_trunc('{unit}', make_timestamp(time)) AS start, count(*) AS events
-                             FROM events GROUP BY start),
+                             FROM keyed GROUP BY start),
                  every AS (SELECT unnest(generate_series(min(start), max(start), INTERVAL 1 {unit})) AS start
                            FROM counted)
             SELECT strftime(start, '%Y-%m-%dT%H:00:00Z'), coalesce(events, 0)
@@ -88,7 +88,7 @@ def _cycle(connection: duckdb.DuckDBPyConnection, part: int, parts: int, shift: 
     cycle = part * parts
     rows = connection.execute(
         f"SELECT ((time + {shift * part}) % {cycle} + {cycle}) % {cycle} // {part} AS part, count(*)"
-        " FROM events GROUP BY part"
+        " FROM keyed GROUP BY part"
     ).fetchall()
     counts = dict(rows)
     return tuple(counts.get(n, 0) for n in range(parts))

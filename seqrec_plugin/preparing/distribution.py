@@ -73,6 +73,18 @@ def of(
     return _summarised(value, count, edges) if len(value) else None
 
 
+def number(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> tuple[int, Distribution | None]:
+    """How many values of a column of numbers are missing or no number, and the distribution of the others."""
+    digits = f"2 - floor(log10(abs({column})))::INTEGER"
+    rounded_value = f"CASE WHEN {column} = 0 THEN 0.0 ELSE round({column}, {digits}) END"
+    found = connection.execute(
+        f"SELECT count(*) FILTER (NOT coalesce(isfinite({column}), false)) FROM {table}"
+    ).fetchone()
+    assert found is not None
+    query = f"SELECT {rounded_value} AS value, count(*) FROM {table} WHERE isfinite({column}) GROUP BY value"
+    return found[0], of(connection, query)
+
+
 def _summarised(value: npt.NDArray[np.float64], count: npt.NDArray[np.int64], edges: Sequence[float]) -> Distribution:
     """The distribution of rising distinct values, each with its count."""
     upto = np.cumsum(count)
@@ -82,7 +94,7 @@ def _summarised(value: npt.NDArray[np.float64], count: npt.NDArray[np.int64], ed
         return float(value[min(int(np.searchsorted(upto, share * total)), len(value) - 1)])
 
     bins = []
-    for low, high in zip(edges, [*edges[1:], None], strict=True):
+    for low, high in zip(edges, [*edges[1:], None][: len(edges)], strict=True):
         inside = (value >= low) & (value < (np.inf if high is None else high))
         bins.append(Bin(float(low), None if high is None else float(high), int(count[inside].sum())))
     filled = [n for n, found in enumerate(bins) if found.count]

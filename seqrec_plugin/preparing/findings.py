@@ -1,7 +1,12 @@
 """All that the report says, as one value; everything is measured by SQL aggregates, so that memory stays small.
 
-`measure` reads the table `events` and makes one of its own beside it, `pairs(user, item, events)`: who had which item
-how often. There a user and an item are 64-bit hashes; of ten million, two are alike with a chance of three in a million.
+`measure` makes three relations of its own, which the modules of its parts read:
+
+    keyed   user, item, time, line, [behavior]     one row an event; user and item are keys: the numbers that cleaning
+                                                   gave them, or else hashes of 64 bits (of ten million, two are alike
+                                                   with a chance of three in a million)
+    named   item, token                            what an item's key stands for
+    pairs   user, item, events                     who had which item how often
 """
 
 from __future__ import annotations
@@ -11,15 +16,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from seqrec_plugin.preparing import activity, behaviors, popularity, sequences
+from seqrec_plugin.preparing import activity, advice, funnel, popularity, sequences, signal
 from seqrec_plugin.preparing.activity import Activity
-from seqrec_plugin.preparing.behaviors import Behaviors
-from seqrec_plugin.preparing.distribution import Distribution
+from seqrec_plugin.preparing.advice import Caution
+from seqrec_plugin.preparing.distribution import Distribution, number
+from seqrec_plugin.preparing.funnel import Funnel
 from seqrec_plugin.preparing.popularity import Popularity
 from seqrec_plugin.preparing.sequences import Gaps, Repeats
+from seqrec_plugin.preparing.signal import Signal
 
 if TYPE_CHECKING:
     import duckdb
+
+
+#: As many reasons are told apart.
+_REASONS = 20
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,18 +59,12 @@ class Rejected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
 
 
-class Caution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that matters.
-
-    Attributes:
-        name: stays the same from one version to the next.
-        value: the number that gave rise to it.
-        text: one sentence or two, with the number, and what to do.
-    """
+class Number(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A numeric column: its values, and how many events have none."""
 
     name: str
-    value: float
-    text: str
+    missing: int
+    values: Distribution | None
 
 
 class Findings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -70,7 +75,7 @@ class Findings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         events, users, items: what is left at the end.
         positions: times are an order and no clock.
         steps, guesses, rejected, warnings: in the order they happened; `rejected` by falling count.
-        lengths, items_per_user, popularity, gaps, behaviors, activity: None where the data do not tell.
+        lengths, items_per_user, popularity, gaps, funnel, activity, signal: None where the data do not tell.
     """
 
     format: int = 1
@@ -87,9 +92,11 @@ class Findings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     items_per_user: Distribution | None = None
     popularity: Popularity | None = None
     activity: Activity | None = None
-    behaviors: Behaviors | None = None
+    funnel: Funnel | None = None
     gaps: Gaps | None = None
     repeats: Repeats
+    numbers: tuple[Number, ...] = ()
+    signal: Signal | None = None
     warnings: tuple[Caution, ...] = ()
 
     def encode(self) -> bytes:
@@ -114,24 +121,29 @@ def measure(
     files: Sequence[str] = (),
     positions: bool = False,
     order: Sequence[str] = (),
+    numbers: Sequence[str] = (),
     guesses: Sequence[Guess] = (),
     notes: Sequence[str] = (),
 ) -> Findings:
-    """Measure what is in `events` (and in `rejects`, where there is such a table).
+    """Measure what is in `events`, and in `rejects` where there is such a table.
+
+    Where cleaning's tables are there (`coded`, `items`, `acts`; see `coding`), they are read instead: integers, and no
+    joins.
 
     Args:
-        connection: a DuckDB with the table `events`; it is left as it was.
+        connection: a DuckDB with these tables; it is left as it was.
         steps: what was done, in order.
         name: of the data set.
         files: names of what was read, without their folders.
         positions: times are an order and no clock (`Source.time_unit` is "position", or there is no time column).
         order: behaviours from the first step of the funnel to the last; without, by falling count.
+        numbers: the names of `number_0` …
         guesses: the columns that were found.
         notes: warnings that came up on the way here; they are kept, first.
     """
+    table, acted = _name(connection)
     connection.execute(
-        """CREATE OR REPLACE TEMP TABLE pairs AS
-           SELECT hash(user) AS user, hash(item) AS item, count(*) AS events FROM events GROUP BY 1, 2"""
+        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT user, item, count(*) AS events FROM keyed GROUP BY ALL"
     )
     try:
         total = connection.execute(
@@ -139,7 +151,7 @@ def measure(
         ).fetchone()
         assert total is not None
         events, users, items = total
-        return Findings(
+        found = Findings(
             name=name,
             files=tuple(files),
             events=events,
@@ -153,23 +165,41 @@ def measure(
             items_per_user=sequences.items_per_user(connection),
             popularity=popularity.measure(connection) if events else None,
             activity=activity.measure(connection) if events and not positions else None,
-            behaviors=behaviors.measure(connection, order) if events and _has(connection, "behavior") else None,
+            funnel=funnel.measure(connection, order) if events and acted else None,
             gaps=sequences.gaps(connection, positions=positions),
             repeats=sequences.repeats(connection),
-            warnings=tuple(Caution("reading", 0, note) for note in notes),
+            numbers=tuple(Number(name, *number(connection, table, f"number_{n}")) for n, name in enumerate(numbers)),
+            signal=signal.measure(connection),
         )
+        kept = tuple(Caution("reading", 0, note) for note in notes)
+        return msgspec.structs.replace(found, warnings=kept + advice.warnings(found))
     finally:
-        connection.execute("DROP TABLE IF EXISTS pairs")
+        connection.execute("DROP TABLE pairs; DROP VIEW keyed; DROP VIEW named")
 
 
-def _has(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
-    found = connection.execute("DESCRIBE events").fetchall()
-    return any(row[0] == column for row in found)
+def _name(connection: duckdb.DuckDBPyConnection) -> tuple[str, bool]:
+    """Make `keyed` and `named`; gives the table they are of, and whether it knows of behaviours."""
+    tables = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
+    table = "coded" if "coded" in tables else "events"
+    columns = {row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
+    acted = bool(columns & {"b", "behavior"})
+    if table == "coded":
+        behavior, joined = (", act AS behavior", " JOIN acts USING (b)") if acted else ("", "")
+        keyed = f"SELECT u AS user, i AS item, time, line{behavior} FROM coded{joined}"
+        named = "SELECT i AS item, item AS token FROM items"
+    else:
+        keyed = f"SELECT hash(user) AS user, hash(item) AS item, time, line{', behavior' if acted else ''} FROM events"
+        named = "SELECT DISTINCT hash(item) AS item, item AS token FROM events"
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW keyed AS {keyed}; CREATE OR REPLACE TEMP VIEW named AS {named}")
+    return table, acted
 
 
 def _rejected(connection: duckdb.DuckDBPyConnection) -> tuple[Rejected, ...]:
     tables = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
     if "rejects" not in tables:
         return ()
-    rows = connection.execute("SELECT reason, count(*) AS n FROM rejects GROUP BY reason ORDER BY n DESC, reason")
-    return tuple(Rejected(*row) for row in rows.fetchall())
+    rows = connection.execute(
+        "SELECT reason, count(*) AS n FROM rejects GROUP BY reason ORDER BY n DESC, reason"
+    ).fetchall()
+    rest = sum(row[1] for row in rows[_REASONS:])
+    return tuple(Rejected(*row) for row in rows[:_REASONS]) + ((Rejected("other reasons", rest),) if rest else ())

@@ -48,7 +48,7 @@ class Popularity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def measure(connection: duckdb.DuckDBPyConnection) -> Popularity:
-    """The popularity of the items of `events`; reads `pairs` too (see `findings`), and holds at least one event."""
+    """The popularity of the items, of `pairs` and `named` (see `findings`), which hold at least one event."""
     per_item = "SELECT item, sum(events)::BIGINT AS events, count(*) AS users FROM pairs GROUP BY item"
     found = connection.execute(
         f"SELECT events, count(*) AS items FROM ({per_item}) GROUP BY events ORDER BY events DESC"
@@ -56,13 +56,11 @@ def measure(connection: duckdb.DuckDBPyConnection) -> Popularity:
     events, items = (np.asarray(found[name], dtype=np.int64) for name in ("events", "items"))
     few_users = connection.execute(f"SELECT count(*) FROM ({per_item}) WHERE users < {MIN_USERS_SHOWN}").fetchone()
     assert few_users is not None
-    # The hash tells which items; their tokens are read for these alone.
     top = connection.execute(
         f"""WITH top AS (SELECT * FROM ({per_item}) WHERE users >= {MIN_USERS_SHOWN}
                          ORDER BY events DESC, users DESC, item LIMIT {TOP})
-            SELECT events.item, any_value(top.events), any_value(top.users)
-            FROM events JOIN top ON hash(events.item) = top.item
-            GROUP BY events.item ORDER BY 2 DESC, 3 DESC, 1"""
+            SELECT token, any_value(events), any_value(users) FROM named JOIN top USING (item)
+            GROUP BY token ORDER BY 2 DESC, 3 DESC, 1"""
     ).fetchall()
     return Popularity(
         curve=_curve(events, items),

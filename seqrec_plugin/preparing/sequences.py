@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _BOUND = 4 * 10**18
-_LENGTHS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
+_LENGTHS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 100_000)
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 #: Seconds; the first bin holds what is less than a second apart, or at the same time.
 _GAPS = (0, 1, 10, _MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY, 30 * _DAY, 365 * _DAY)
@@ -68,20 +68,19 @@ def repeats(connection: duckdb.DuckDBPyConnection) -> Repeats:
 
 
 def gaps(connection: duckdb.DuckDBPyConnection, *, positions: bool) -> Gaps | None:
-    """The gaps between successive events in `events`; None where nobody has two.
+    """The gaps between successive events in `keyed` (see `findings`); None where nobody has two.
 
     Args:
         connection: where the events are.
         positions: times are an order and no clock.
     """
     time = f"greatest(-{_BOUND}, least({_BOUND}, time))"  # or the gap of two absurd times would not fit in 64 bits
-    # Hashes are eight bytes where ids may be a hundred, so the sort is as small as it can be.
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE gaps AS
-            WITH small AS (SELECT hash(user) AS user, hash(item) AS item, {time} AS time, line FROM events),
+            WITH bounded AS (SELECT user, item, {time} AS time, line FROM keyed),
                  pairs AS (SELECT time - lag(time) OVER one AS gap, item = lag(item) OVER one AS same_item,
                                   lead(line) OVER one IS NULL AS last
-                           FROM small WINDOW one AS (PARTITION BY user ORDER BY time, line))
+                           FROM bounded WINDOW one AS (PARTITION BY user ORDER BY time, line))
             SELECT {rounded("gap")} AS gap, same_item, last, count(*) AS count
             FROM pairs WHERE gap IS NOT NULL GROUP BY ALL"""
     )

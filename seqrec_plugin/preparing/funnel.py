@@ -22,8 +22,8 @@ class Behavior(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     users: int
 
 
-class Behaviors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What users do.
+class Funnel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What users do, and then do.
 
     Attributes:
         all: every behaviour, in the order asked for or by falling count.
@@ -34,8 +34,8 @@ class Behaviors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     then: tuple[tuple[int, ...], ...]
 
 
-def measure(connection: duckdb.DuckDBPyConnection, order: Sequence[str] = ()) -> Behaviors:
-    """The behaviours in `events`.
+def measure(connection: duckdb.DuckDBPyConnection, order: Sequence[str] = ()) -> Funnel:
+    """The behaviours in `keyed` (see `findings`).
 
     Args:
         connection: where the events are.
@@ -44,10 +44,9 @@ def measure(connection: duckdb.DuckDBPyConnection, order: Sequence[str] = ()) ->
     # A place is where an event stands: its time, and its line where times are equal.
     connection.execute(
         """CREATE OR REPLACE TEMP TABLE done AS
-           WITH small AS (SELECT hash(user) AS user, behavior, time::HUGEINT * 1000000000000 + line AS place
-                          FROM events)
            SELECT user, behavior, count(*) AS events, min(place) AS first, max(place) AS last
-           FROM small GROUP BY user, behavior"""
+           FROM (SELECT user, behavior, time::HUGEINT * 1000000000000 + line AS place FROM keyed)
+           GROUP BY user, behavior"""
     )
     rows = connection.execute(
         "SELECT behavior, sum(events)::BIGINT AS n, count(*) FROM done GROUP BY behavior ORDER BY n DESC, behavior"
@@ -61,4 +60,4 @@ def measure(connection: duckdb.DuckDBPyConnection, order: Sequence[str] = ()) ->
     connection.execute("DROP TABLE done")
     users = {(a, b): count for a, b, count in followed}
     names = [one.name for one in found[:MOST]]
-    return Behaviors(tuple(found), tuple(tuple(users.get((a, b), 0) for b in names) for a in names))
+    return Funnel(tuple(found), tuple(tuple(users.get((a, b), 0) for b in names) for a in names))
