@@ -49,17 +49,16 @@ def prepare(
         WrongUsage: `bad_value`, `output_exists`, `missing_extra`.
         BadData: a code of reading, `dataset_empty` where nothing is left, `output_unwritable` (a full disk, too).
     """
-    from seqrec_plugin.preparing import engine, reading, writing
+    from seqrec_plugin.preparing import opening, reading, writing
+    from seqrec_plugin.preparing.engine import engine
 
-    with (
-        writing.folder(output, force) as fresh,
-        engine.opened(fresh.parent, memory=memory, threads=threads) as connection,
-    ):
-        paths = opening.found(files)
-        source = msgspec.structs.replace(recipe.source, numbers=_numbers(recipe))
+    paths = opening.files(files)
+    source = msgspec.structs.replace(recipe.source, numbers=_numbers(recipe))
+    with writing.folder(output, force) as fresh, engine(fresh.parent, memory, threads) as connection:
         read = reading.read(connection, paths, source, report)
+        recipe = msgspec.structs.replace(recipe, source=read.source)
         name = Path(os.path.realpath(output)).name
-        return build(connection, read, recipe, fresh, name, report, key=key, files=files)
+        return build(connection, read, recipe, fresh, name, report, key=key, files=[path.name for path in paths])
 
 
 def build(
@@ -73,13 +72,12 @@ def build(
     key: bytes | None = None,
     files: Sequence[str] = (),
 ) -> Findings:
-    """Clean, write and measure what was read, into an existing folder; see `prepare`."""
-    from seqrec_plugin.preparing import cleaning, findings, privacy, writing
+    """Clean, measure and write what was read, into a folder that is there; see `prepare`."""
+    from seqrec_plugin.preparing import cleaning, findings, naming, privacy, writing
     from seqrec_plugin.preparing.report import html
 
     if key is not None:
         privacy.hide_rejected(connection)
-    recipe = msgspec.structs.replace(recipe, source=read.source)
     recipe, steps = cleaning.clean(connection, recipe, report, rejected=read.rejected, key=key)
 
     report("Writing …")
@@ -89,13 +87,24 @@ def build(
         writing.write_items(connection, folder / f"{name}.item", fields)
     if read.rejected:
         writing.write_rejected(connection, folder / writing.REJECTED_FILE, text=key is None)
-    (folder / f"{name}.yaml").write_text(writing.training_defaults(fields, recipe), encoding="utf-8")
-    (folder / writing.RECIPE_FILE).write_text(recipes.dump(recipe), encoding="utf-8")
+    writing.write(folder / f"{name}.yaml", writing.training_defaults(fields, recipe))
+    writing.write(folder / writing.RECIPE_FILE, recipes.dump(recipe))
 
     report("Measuring …")
-    found = findings.measure(connection, steps)
-    for file, content in zip(writing.REPORT_FILES, (found.encode(), html(found).encode()), strict=True):
-        (folder / file).write_bytes(content)
+    tell = str if key is None else privacy.hidden
+    found = findings.measure(
+        connection,
+        steps,
+        name=name,
+        files=files,
+        positions=recipe.source.time_unit == "position",
+        order=tuple(naming.SYNONYMS),
+        numbers=recipe.source.numbers or (),
+        guesses=[findings.Guess(guess.role, guess.column, tell(guess.why)) for guess in read.guesses],
+        notes=[tell(warning) for warning in read.warnings],
+    )
+    writing.write(folder / writing.REPORT_FILES[0], found.encode().decode())
+    writing.write(folder / writing.REPORT_FILES[1], html(found))
     return found
 
 

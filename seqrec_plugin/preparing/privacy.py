@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ SHORTEST_KEY = 16
 #: Hexadecimal digits of a pseudonym: 128 bits, so that two users do not meet.
 DIGITS = 32
 _BLOCK = 64
+#: What is quoted in a sentence.
+_QUOTES = "\"[^\"]*\"|'[^']*'|`[^`]*`"
 
 
 def read_key(file: Path | None) -> bytes:
@@ -80,8 +83,11 @@ def remove_items_of_few(connection: duckdb.DuckDBPyConnection, least: int) -> No
     )
 
 
+def hidden(text: str) -> str:
+    """A sentence without what it quotes: a user's id may be among it."""
+    return re.sub(_QUOTES, "…", text)
+
+
 def hide_rejected(connection: duckdb.DuckDBPyConnection) -> None:
     """Leave of `rejects` only file, line and reason, and in the reason nothing that is quoted from the row."""
-    connection.execute(
-        """UPDATE rejects SET text = NULL, reason = regexp_replace(reason, '"[^"]*"|''[^'']*''|`[^`]*`', '…', 'g')"""
-    )
+    connection.execute("UPDATE rejects SET text = NULL, reason = regexp_replace(reason, ?, '…', 'g')", [_QUOTES])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from seqrec_plugin import bundle
+from seqrec_plugin.errors import BadData
 from seqrec_plugin.preparing.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -166,6 +167,18 @@ def training_defaults(fields: Fields, recipe: Recipe) -> str:
     return (
         "# What `seqrec prepare` says of this data set to a training, below the training's own configuration.\n" + text
     )
+
+
+def write(file: Path, text: str) -> None:
+    """Write a small file in UTF-8, with `\\n` on every system.
+
+    Raises:
+        BadData: `output_unwritable`.
+    """
+    try:
+        file.write_bytes(text.encode())
+    except OSError as error:
+        raise BadData("output_unwritable", f"{file} cannot be written: {error.strerror}.") from None
 
 
 def _seconds(column: str) -> str:
