@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,9 @@ def command(
         click.echo(found.encode().decode(), nl=False)
     else:
         _show(found, output)
-    click.echo(f"Look at {output / 'report.html'}, then train: see `seqrec init --list`.", err=True)
+    folder = output.resolve()
+    where = shlex.join(["--set", f"dataset={folder.name}", "--set", f"data_path={output.parent}"])
+    click.echo(f"Look at {output / 'report.html'}, then: seqrec train RECIPE -o RUN {where}", err=True)
 
 
 def _with_flags(chosen: Recipe, known: str | None, hidden: bool, flags: dict[str, Any]) -> Recipe:

@@ -160,9 +160,8 @@ def training_defaults(fields: Fields, recipe: Recipe) -> str:
         transforms = {fields.numbers[name]: dict(how) for name, how in recipe.numbers.items()}
         if transforms:
             values["NUMERIC_TRANSFORMS"] = transforms
-    loaded = ["user_id", "item_id", "order"]
-    loaded += [values[key] for key in ("TIMESTAMP_FIELD", "BEHAVIOR_FIELD") if key in values]
-    values["load_col"] = {"inter": loaded + values.get("NUMERIC_FIELDS", [])}
+    # No more: a training adds what its model reads.
+    values["load_col"] = {"inter": ["user_id", "item_id", "order"]}
     text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None, width=10**6)
     return (
         "# What `seqrec prepare` says of this data set to a training, below the training's own configuration.\n" + text

@@ -126,7 +126,7 @@ def test_what_a_training_is_told():
         "target_behaviors": ["purchase"],
         "NUMERIC_FIELDS": ["Price_now"],
         "NUMERIC_TRANSFORMS": {"Price_now": {"log": True, "scale": "standard"}},
-        "load_col": {"inter": ["user_id", "item_id", "order", "timestamp", "behavior", "Price_now"]},
+        "load_col": {"inter": ["user_id", "item_id", "order"]},
     }
 
 
