@@ -70,5 +70,3 @@ def test_no_users_id_is_left_where_there_are_pseudonyms(tmp_path):
         assert b"shopper" not in content, name
         assert KEY not in content, name
     assert files["rejected.tsv"].decode() == "file\tline\treason\ne.csv\t9\tthe time of … is none\n"
-
-
