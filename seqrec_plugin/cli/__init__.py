@@ -31,9 +31,6 @@ COMMANDS: dict[str, str] = {
     "doctor": "Find what is wrong with this installation.",
 }
 
-#: The packages of the extra [prepare].
-_PREPARING = ("duckdb", "jinja2", "matplotlib", "zstandard")
-
 _VERBOSE = "seqrec_plugin.verbose"
 
 
@@ -57,8 +54,6 @@ def _told(error: BaseException) -> _Told:
         package = str(error.name).partition(".")[0]
         if package in TRAINING:
             error = missing_extra(package, "train")
-        elif package in _PREPARING:
-            error = missing_extra(package, "prepare")
     if isinstance(error, SeqrecError):
         return _Told(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from seqrec_plugin.errors import missing_extra
 from seqrec_plugin.preparing import recipe as recipes
 from seqrec_plugin.preparing.recipe import Recipe
 
@@ -52,6 +54,9 @@ def prepare(
     from seqrec_plugin.preparing import opening, reading, writing
     from seqrec_plugin.preparing.engine import engine
 
+    for package in ("duckdb", "jinja2"):  # before an hour of work ends without a report
+        if importlib.util.find_spec(package) is None:
+            raise missing_extra(package, "prepare")
     paths = opening.files(files)
     source = msgspec.structs.replace(recipe.source, numbers=_numbers(recipe))
     with writing.folder(output, force) as fresh, engine(fresh.parent, memory, threads) as connection:

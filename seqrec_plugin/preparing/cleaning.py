@@ -57,7 +57,7 @@ def clean(
         for value in naming.unused(values, recipe.behaviors):
             report(f"behaviours: no event has {value!r}, which behaviors.map renames")
     coding.encode(connection, numbers, features, acts, recipe.behaviors.weights, key)
-    steps = _Steps(connection, rejected)
+    steps = _Steps(connection, report, rejected)
 
     coding.remove_unwritable(connection)
     why = "Ids that hold a tab, a line end or a NUL cannot stand in an atomic file."
@@ -85,7 +85,7 @@ def clean(
     if recipe.session_gap:
         sessions.split_sessions(connection, recipe.session_gap)
         steps.did("sessions", f"After a pause of more than {recipe.session_gap:g} s a new sequence begins.")
-    _below(connection, recipe, steps, report)
+    _below(connection, recipe, steps)
     coding.decode(connection, len(numbers), len(features), acts is not None)
     return recipe, tuple(steps.done)
 
@@ -93,8 +93,8 @@ def clean(
 class _Steps:
     """Counts what is left after each step, and stops where that is nothing."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, rejected: int) -> None:
-        self.connection, self.done = connection, list[Step]()
+    def __init__(self, connection: duckdb.DuckDBPyConnection, report: Report, rejected: int) -> None:
+        self.connection, self.report, self.done = connection, report, list[Step]()
         self.did("read", "Every row that can be read is an event; the others are set aside.", rejected)
 
     def did(self, name: str, why: str, removed: int = 0, note_nothing: bool = True) -> int:
@@ -112,6 +112,8 @@ class _Steps:
                 _one(self.connection, f"SELECT count(*) FROM (SELECT DISTINCT {k} FROM coded)") for k in "ui"
             )
         self.done.append(Step(name, why, events, users, items, removed))
+        if last is not None:
+            self.report(f"{name}: {removed:,} events removed, {events:,} left")
         if not events:
             told = ", ".join(f"{step.name} {step.removed:,}" for step in self.done[1:] if step.removed)
             raise BadData(
@@ -180,7 +182,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, recipe: Recipe, numbers: Seq
             steps.did(f"missing {name}", f"{without:,} events without {name} have {filling:g} there.")
 
 
-def _below(connection: duckdb.DuckDBPyConnection, recipe: Recipe, steps: _Steps, report: Report) -> None:
+def _below(connection: duckdb.DuckDBPyConnection, recipe: Recipe, steps: _Steps) -> None:
     """Items of few users, and users and items below k, until neither finds any more."""
     few, core = recipe.min_users_per_item, recipe.k_core
     again = ""
@@ -193,8 +195,7 @@ def _below(connection: duckdb.DuckDBPyConnection, recipe: Recipe, steps: _Steps,
         if max(core.user, core.item) <= 1:
             return
         rounds = kcore.remove_below(connection, core.user, core.item)
-        report(f"k-core{again}: {rounds} rounds")
-        why = f"Users have at least {core.user} events, items at least {core.item}, to the fixed point."
+        why = f"Users have at least {core.user} events, items at least {core.item}: a fixed point after {rounds} rounds."
         if not steps.did(f"k-core{again}", why, note_nothing=not again) or few <= 1:
             return
         again = " (again)"
