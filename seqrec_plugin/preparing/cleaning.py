@@ -195,7 +195,8 @@ def _below(connection: duckdb.DuckDBPyConnection, recipe: Recipe, steps: _Steps)
         if max(core.user, core.item) <= 1:
             return
         rounds = kcore.remove_below(connection, core.user, core.item)
-        why = f"Users have at least {core.user} events, items at least {core.item}: a fixed point after {rounds} rounds."
+        told = f"Users have at least {core.user} events, items at least {core.item}"
+        why = f"{told}: a fixed point after {rounds} rounds."
         if not steps.did(f"k-core{again}", why, note_nothing=not again) or few <= 1:
             return
         again = " (again)"
