@@ -1,0 +1,1 @@
+"""From files of events to a data set: see `prepare`."""
