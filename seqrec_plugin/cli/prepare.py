@@ -60,7 +60,9 @@ def command(
     from seqrec_plugin.preparing import prepare, recipe
 
     chosen = recipe.read(recipe_file) if recipe_file is not None else recipe.Recipe()
-    chosen = _with_flags(chosen, known, pseudonymize or key_file is not None, flags)
+    if known is not None:
+        chosen = _below(chosen, known, files)
+    chosen = _with_flags(chosen, pseudonymize or key_file is not None, flags)
     key = None
     if chosen.pseudonymize:
         from seqrec_plugin.preparing.privacy import read_key
@@ -85,16 +87,27 @@ def command(
     click.echo(f"Look at {output / 'report.html'}, then: seqrec train RECIPE -o RUN {where}", err=True)
 
 
-def _with_flags(chosen: Recipe, known: str | None, hidden: bool, flags: dict[str, Any]) -> Recipe:
-    """The recipe with what the command line says besides, which wins; a public format stands below the recipe."""
+def _below(chosen: Recipe, known: str, files: tuple[str, ...]) -> Recipe:
+    """The recipe over what is known of a public format."""
     from msgspec.structs import asdict, replace
 
-    source, default = chosen.source, type(chosen.source)()
-    if known is not None:
-        from seqrec_plugin.preparing import formats
+    from seqrec_plugin.preparing import formats
 
-        own = {name: value for name, value in asdict(source).items() if value != getattr(default, name)}
-        source = replace(formats.source(known), **own)
+    default = asdict(type(chosen.source)())
+    own = {name: value for name, value in asdict(chosen.source).items() if value != default[name]}
+    meaning = chosen.behaviors.map or formats.behaviors(known)
+    return replace(
+        chosen,
+        source=replace(formats.source(known, files), **own),
+        behaviors=replace(chosen.behaviors, map=meaning),
+    )
+
+
+def _with_flags(chosen: Recipe, hidden: bool, flags: dict[str, Any]) -> Recipe:
+    """The recipe with what the command line says, which wins."""
+    from msgspec.structs import replace
+
+    source = chosen.source
     given = {name: flags[name] for name in ("user", "item", "time", "behavior") if flags[name] is not None}
     if flags["value"] is not None:
         rest = (name for name in source.numbers or () if name != flags["value"])

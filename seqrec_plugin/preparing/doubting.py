@@ -20,7 +20,9 @@ def empty_columns(connection: duckdb.DuckDBPyConnection, source: Source, where: 
         BadData: `events_invalid`.
     """
     reasons = {rows.NO_USER: source.user, rows.NO_ITEM: source.item, rows.NO_TIME: source.time}
-    found = connection.execute("SELECT DISTINCT reason FROM parsed WHERE reason IS NULL OR reason <> '' LIMIT 2").fetchall()
+    found = connection.execute(
+        "SELECT DISTINCT reason FROM parsed WHERE reason IS NULL OR reason <> '' LIMIT 2"
+    ).fetchall()
     if len(found) == 1 and found[0][0] in reasons:
         raise BadData("events_invalid", f"{where}: the column {reasons[found[0][0]]!r} is empty in every row.")
     columns = {"behavior": source.behavior} if source.behavior else {}
@@ -28,7 +30,9 @@ def empty_columns(connection: duckdb.DuckDBPyConnection, source: Source, where: 
     columns |= {f"feature_{i}": name for i, name in enumerate(source.features or ())}
     if not columns:
         return
-    counts = connection.execute(f"SELECT count(*), {', '.join(f'count({column})' for column in columns)} FROM parsed").fetchone()
+    counts = connection.execute(
+        f"SELECT count(*), {', '.join(f'count({column})' for column in columns)} FROM parsed"
+    ).fetchone()
     assert counts is not None
     for (column, name), count in zip(columns.items(), counts[1:], strict=True):
         if not count:

@@ -93,9 +93,7 @@ def read(
 
 
 class _Reader:
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, source: Source, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, source: Source, report: Callable[[str], None]) -> None:
         self.connection, self.given, self.report = connection, source, report
         self.source, self.clock, self.guesses = source, Clock("number", times.POSITION), list[Guess]()
         self.files, self.warnings = Files(), list[str]()
@@ -142,7 +140,11 @@ class _Reader:
             else:
                 values = form.sample.values(self.source.time)
                 self.clock = times.clock(
-                    self.connection, values, self.source.time_unit, self.source.time_zone, f"{where}: {self.source.time}"
+                    self.connection,
+                    values,
+                    self.source.time_unit,
+                    self.source.time_zone,
+                    f"{where}: {self.source.time}",
                 )
         for guess in self.guesses:
             self.report(f"{guess.role}: {guess.column} ({guess.why})")

@@ -116,7 +116,7 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
     if dirty:
         wrong += [(f"contains(text, {mark})", literal(why)) for mark, why in _dirt(form.encoding).items()]
     wrong += [
-        ("\"user\" IS NULL OR \"user\" = ''", literal(NO_USER)),
+        ('"user" IS NULL OR "user" = \'\'', literal(NO_USER)),
         ("item IS NULL OR item = ''", literal(NO_ITEM)),
         ("\"user\" = '[PAD]' OR item = '[PAD]'", literal(PADDING)),
         (f"{suspect} AND regexp_matches(\"user\" || item, '[\\t\\n\\r\\x00]')", literal(BROKEN_ID)),
@@ -126,7 +126,10 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
         time, month_first = clock.sql("moment")
         empty = "moment IS NULL"
         if clock.kind != "typed":
-            empty, odd = "moment IS NULL OR trim(moment) = ''", f"CASE WHEN reason = {literal(UNREADABLE_TIME)} THEN moment END"
+            empty, odd = (
+                "moment IS NULL OR trim(moment) = ''",
+                f"CASE WHEN reason = {literal(UNREADABLE_TIME)} THEN moment END",
+            )
         wrong += [(empty, literal(NO_TIME)), ("time IS NULL AND month_first IS NULL", literal(UNREADABLE_TIME))]
     reason = " ".join(f"WHEN {condition} THEN {why}" for condition, why in wrong)
     values = {"user": '"user"', "item": "item", "time": "time", "month_first": "month_first"}

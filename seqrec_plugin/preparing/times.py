@@ -133,9 +133,7 @@ def epoch(value: str) -> str | None:
     return next((unit for unit, power in reversed(EPOCHS.items()) if 10**power <= size < 10 ** (power + 3)), None)
 
 
-def clock(
-    connection: duckdb.DuckDBPyConnection, values: Sequence[str], unit: str, zone: str, where: str
-) -> Clock:
+def clock(connection: duckdb.DuckDBPyConnection, values: Sequence[str], unit: str, zone: str, where: str) -> Clock:
     """How a column is read, by some of its values and what was said of it.
 
     Args:
@@ -213,7 +211,8 @@ def _unit(
         (one, _, row, value), (other, _, other_row, other_value) = epochs[:2]
         raise BadData(
             "events_invalid",
-            f"{where(row)} has the time {value:f}"[:-10] + f" ({one}), but {where(other_row)} has {other_value:f}"[:-10]
+            f"{where(row)} has the time {value:f}"[:-10]
+            + f" ({one}), but {where(other_row)} has {other_value:f}"[:-10]
             + f" ({other}): the column {column} mixes units.",
             "Name the one that holds for all, such as time_unit: s; other rows are then far from it.",
         )

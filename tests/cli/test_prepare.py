@@ -119,19 +119,25 @@ def test_pseudonyms_leave_no_user_anywhere(here):
         assert "0123456789abcdef" not in path.read_text(encoding="utf-8")
 
 
-def test_a_full_disk(here):
-    """A limit on the size of a file stands for the disk: the same error comes from the same call."""
-    command = ["bash", "-c", 'ulimit -f 8; exec "$0" "$@"', *SEQREC, "prepare", "events.csv", "-o", "data/shop", *NAMED]
-    done = subprocess.run(command, capture_output=True, text=True)
+def many(file, rows):
+    with file.open("w") as out:
+        out.write("customer,sku,at,what,price\n")
+        out.writelines(f"u{n % 5000},i{n * 7 % 999},{1_700_000_000 + n},pv,1\n" for n in range(rows))
+
+
+@pytest.mark.parametrize("kilobytes", [8, 300, 1200])
+def test_a_full_disk(here, kilobytes):
+    """A limit on the size of a file stands for the disk: the same calls fail, be it at the beginning or at the end."""
+    many(here / "many.csv", 50_000)
+    limited = ["bash", "-c", f'ulimit -f {kilobytes}; exec "$0" "$@"', *SEQREC]
+    done = subprocess.run([*limited, "prepare", "many.csv", "-o", "data/shop", *NAMED], capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
-    assert "Traceback" not in done.stderr
+    assert "no space left on the disk" in done.stderr and "Traceback" not in done.stderr
     assert not list((here / "data").iterdir())
 
 
 def test_ctrl_c_leaves_nothing(here):
-    with (here / "many.csv").open("w") as file:
-        file.write("customer,sku,at,what,price\n")
-        file.writelines(f"u{n % 5000},i{n * 7 % 999},{1_700_000_000 + n},pv,1\n" for n in range(400_000))
+    many(here / "many.csv", 400_000)
     command = [*SEQREC, "prepare", "many.csv", "-o", "data/shop", *NAMED]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert running.stderr.readline()  # it has begun
