@@ -171,7 +171,7 @@ def measure(
             numbers=tuple(Number(name, *number(connection, table, f"number_{n}")) for n, name in enumerate(numbers)),
             signal=signal.measure(connection),
         )
-        kept = tuple(Caution("reading", 0, note) for note in notes)
+        kept = tuple(Caution("reading", 0.0, note) for note in notes)
         return msgspec.structs.replace(found, warnings=kept + advice.warnings(found))
     finally:
         connection.execute("DROP TABLE pairs; DROP VIEW keyed; DROP VIEW named")
