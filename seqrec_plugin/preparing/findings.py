@@ -1,12 +1,13 @@
 """All that the report says, as one value; everything is measured by SQL aggregates, so that memory stays small.
 
-`measure` makes three relations of its own, which the modules of its parts read:
+`measure` makes four relations of its own, which the modules of its parts read:
 
-    keyed   user, item, time, line, [behavior]     one row an event; user and item are keys: the numbers that cleaning
+    keyed      user, item, time, line, [behavior]  one row an event; user and item are keys: the numbers that cleaning
                                                    gave them, or else hashes of 64 bits (of ten million, two are alike
                                                    with a chance of three in a million)
-    named   item, token                            what an item's key stands for
-    pairs   user, item, events                     who had which item how often
+    named      item, token                         what an item's key stands for
+    of_users   user, events, items                 how many events a user has, and how many different items
+    of_items   item, events, users                 how many events an item has, and how many different users
 """
 
 from __future__ import annotations
@@ -142,12 +143,9 @@ def measure(
         notes: warnings that came up on the way here; they are kept, first.
     """
     table, acted = _name(connection)
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT user, item, count(*) AS events FROM keyed GROUP BY ALL"
-    )
     try:
         total = connection.execute(
-            "SELECT coalesce(sum(events), 0)::BIGINT, count(DISTINCT user), count(DISTINCT item) FROM pairs"
+            "SELECT coalesce(sum(events), 0)::BIGINT, count(*), (SELECT count(*) FROM of_items) FROM of_users"
         ).fetchone()
         assert total is not None
         events, users, items = total
@@ -174,11 +172,11 @@ def measure(
         kept = tuple(Caution("reading", 0.0, note) for note in notes)
         return msgspec.structs.replace(found, warnings=kept + advice.warnings(found))
     finally:
-        connection.execute("DROP TABLE pairs; DROP VIEW keyed; DROP VIEW named")
+        connection.execute("DROP VIEW keyed; DROP VIEW named; DROP TABLE of_users; DROP TABLE of_items")
 
 
 def _name(connection: duckdb.DuckDBPyConnection) -> tuple[str, bool]:
-    """Make `keyed` and `named`; gives the table they are of, and whether it knows of behaviours."""
+    """Make the four relations; gives the table they are of, and whether it knows of behaviours."""
     tables = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
     table = "coded" if "coded" in tables else "events"
     columns = {row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
@@ -190,7 +188,16 @@ def _name(connection: duckdb.DuckDBPyConnection) -> tuple[str, bool]:
     else:
         keyed = f"SELECT hash(user) AS user, hash(item) AS item, time, line{', behavior' if acted else ''} FROM events"
         named = "SELECT DISTINCT hash(item) AS item, item AS token FROM events"
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW keyed AS {keyed}; CREATE OR REPLACE TEMP VIEW named AS {named}")
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP VIEW keyed AS {keyed};
+            CREATE OR REPLACE TEMP VIEW named AS {named};
+            CREATE OR REPLACE TEMP TABLE pairs AS SELECT user, item, count(*) AS n FROM keyed GROUP BY user, item;
+            CREATE OR REPLACE TEMP TABLE of_users AS
+                SELECT user, sum(n)::BIGINT AS events, count(*) AS items FROM pairs GROUP BY user;
+            CREATE OR REPLACE TEMP TABLE of_items AS
+                SELECT item, sum(n)::BIGINT AS events, count(*) AS users FROM pairs GROUP BY item;
+            DROP TABLE pairs"""
+    )
     return table, acted
 
 

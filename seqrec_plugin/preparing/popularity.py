@@ -48,16 +48,15 @@ class Popularity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def measure(connection: duckdb.DuckDBPyConnection) -> Popularity:
-    """The popularity of the items, of `pairs` and `named` (see `findings`), which hold at least one event."""
-    per_item = "SELECT item, sum(events)::BIGINT AS events, count(*) AS users FROM pairs GROUP BY item"
+    """The popularity of the items, of `of_items` and `named` (see `findings`), which hold at least one event."""
     found = connection.execute(
-        f"SELECT events, count(*) AS items FROM ({per_item}) GROUP BY events ORDER BY events DESC"
+        "SELECT events, count(*) AS items FROM of_items GROUP BY events ORDER BY events DESC"
     ).fetchnumpy()
     events, items = (np.asarray(found[name], dtype=np.int64) for name in ("events", "items"))
-    few_users = connection.execute(f"SELECT count(*) FROM ({per_item}) WHERE users < {MIN_USERS_SHOWN}").fetchone()
+    few_users = connection.execute(f"SELECT count(*) FROM of_items WHERE users < {MIN_USERS_SHOWN}").fetchone()
     assert few_users is not None
     top = connection.execute(
-        f"""WITH top AS (SELECT * FROM ({per_item}) WHERE users >= {MIN_USERS_SHOWN}
+        f"""WITH top AS (SELECT * FROM of_items WHERE users >= {MIN_USERS_SHOWN}
                          ORDER BY events DESC, users DESC, item LIMIT {TOP})
             SELECT token, any_value(events), any_value(users) FROM named JOIN top USING (item)
             GROUP BY token ORDER BY 2 DESC, 3 DESC, 1"""
