@@ -7,7 +7,8 @@
                                                    with a chance of three in a million)
     named      item, token                         what an item's key stands for
     of_users   user, events, items                 how many events a user has, and how many different items
-    of_items   item, events, users                 how many events an item has, and how many different users
+    of_items   item, events, users                 how many events an item has, and how many different users; those
+                                                   whose sequence was cut in sessions are one each
 """
 
 from __future__ import annotations
@@ -128,8 +129,8 @@ def measure(
 ) -> Findings:
     """Measure what is in `events`, and in `rejects` where there is such a table.
 
-    Where cleaning's tables are there (`coded`, `items`, `acts`; see `coding`), they are read instead: integers, and no
-    joins.
+    Where cleaning's tables are there (`coded`, `users`, `items`, `acts`; see `coding`), they are read instead: integers,
+    and no joins.
 
     Args:
         connection: a DuckDB with these tables; it is left as it was.
@@ -181,7 +182,11 @@ def _name(connection: duckdb.DuckDBPyConnection) -> tuple[str, bool]:
     table = "coded" if "coded" in tables else "events"
     columns = {row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
     acted = bool(columns & {"b", "behavior"})
+    users, joined_users = "count(*)", ""
     if table == "coded":
+        found = connection.execute("SELECT count(*) > count(DISTINCT person) FROM users").fetchone()
+        if found is not None and found[0]:
+            users, joined_users = "count(DISTINCT person)", "JOIN users ON users.u = pairs.user"
         behavior, joined = (", act AS behavior", " JOIN acts USING (b)") if acted else ("", "")
         keyed = f"SELECT u AS user, i AS item, time, line{behavior} FROM coded{joined}"
         named = "SELECT i AS item, item AS token FROM items"
@@ -195,7 +200,7 @@ def _name(connection: duckdb.DuckDBPyConnection) -> tuple[str, bool]:
             CREATE OR REPLACE TEMP TABLE of_users AS
                 SELECT user, sum(n)::BIGINT AS events, count(*) AS items FROM pairs GROUP BY user;
             CREATE OR REPLACE TEMP TABLE of_items AS
-                SELECT item, sum(n)::BIGINT AS events, count(*) AS users FROM pairs GROUP BY item;
+                SELECT item, sum(n)::BIGINT AS events, {users} AS users FROM pairs {joined_users} GROUP BY item;
             DROP TABLE pairs"""
     )
     return table, acted

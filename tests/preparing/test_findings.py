@@ -162,22 +162,35 @@ def test_rejected_rows_are_counted_by_reason(connection):
     assert (rejected[-1].reason, sum(one.rows for one in rejected)) == ("other reasons", 60)
 
 
-def test_the_tables_of_cleaning_give_the_same(log):
-    """Cleaning hands its events over as numbers, beside the view with their ids."""
-    coded = duckdb.connect(config={"threads": 1})
-    shop_log.fill(coded)
-    coded.execute(
-        """CREATE TABLE users AS SELECT user, row_number() OVER ()::INTEGER AS u FROM events GROUP BY user;
+@pytest.fixture
+def coded(connection) -> duckdb.DuckDBPyConnection:
+    """The same log as cleaning leaves it: numbers, beside the view with their ids."""
+    shop_log.fill(connection)
+    connection.execute(
+        """CREATE TABLE users AS SELECT *, u AS person
+                                 FROM (SELECT user, row_number() OVER ()::INTEGER AS u FROM events GROUP BY user);
            CREATE TABLE items AS SELECT item, row_number() OVER ()::INTEGER AS i FROM events GROUP BY item;
            CREATE TABLE acts AS SELECT behavior AS act, row_number() OVER ()::INTEGER AS b FROM events GROUP BY act;
            CREATE TABLE coded AS SELECT line, u, i, time, b FROM events JOIN users USING (user) JOIN items USING (item)
                                  JOIN acts ON act = behavior;
            DROP TABLE events"""
     )
+    return connection
+
+
+def test_the_tables_of_cleaning_give_the_same(log, coded):
     found, expected = measure(coded, name="shop"), measure(log, name="shop")
     drop = {"signal": None, "warnings": ()}  # which users are held out depends on their keys
     assert msgspec.structs.replace(found, **drop) == msgspec.structs.replace(expected, **drop)
     assert found.signal.events == expected.signal.events
+
+
+def test_an_item_of_many_sessions_but_few_users_is_not_named(coded):
+    assert measure(coded).popularity.top
+    coded.execute("UPDATE users SET person = u % 4")
+    popularity = measure(coded).popularity
+    assert popularity.top == ()
+    assert popularity.few_users == measure(coded).items
 
 
 def test_ties_are_warned_of_with_their_numbers(connection):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from seqrec_plugin.preparing.findings import Findings, Guess, Step, measure
 from seqrec_plugin.preparing.report import html, shown
+from tests import chromium
 from tests.preparing import shop_log
 
 VOID = {"meta", "br", "link", "img", "input"}
@@ -166,3 +168,31 @@ def test_what_is_written_stands_out_in_light_and_dark(findings, dark, front, bac
     colours = dict(re.findall(r"--([\w-]+): (#\w+);", night if dark else light))
     first, second = sorted((_luminance(colours[front]), _luminance(colours[back])), reverse=True)
     assert (first + 0.05) / (second + 0.05) >= least
+
+
+@pytest.mark.skipif(chromium.find() is None, reason="chromium is missing: apt-get install chromium")
+@pytest.mark.xdist_group("web")
+def test_a_browser_shows_it_without_complaint_and_it_fits_a_phone(findings: Findings, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(html(findings), encoding="utf-8")
+    browser = chromium.Chromium(str(chromium.find()), tmp_path / "profile")
+    try:
+        for width, dark in ((390, True), (1280, False)):
+            browser.open((tmp_path / "report.html").as_uri(), width=width, dark=dark)
+            browser.wait("document.readyState == 'complete' && !!document.querySelector('footer')")
+            assert browser.run("document.documentElement.scrollWidth") <= width
+            assert browser.run(
+                "[...document.querySelectorAll('svg')].every(s => s.getBoundingClientRect().width > 250)"
+            )
+            # No text of a chart is cut off by the edge of its card.
+            assert (
+                browser.run(
+                    "[...document.querySelectorAll('svg text')].filter(t => {"
+                    " const a = t.getBoundingClientRect(), b = t.closest('.card').getBoundingClientRect();"
+                    " return a.left < b.left || a.right > b.right; }).map(t => t.textContent)"
+                )
+                == []
+            )
+        assert browser.complaints() == []
+        assert {url for url in browser.requests() if not url.startswith(("file:", "about:"))} == set()
+    finally:
+        browser.close()
