@@ -129,8 +129,8 @@ def measure(
 ) -> Findings:
     """Measure what is in `events`, and in `rejects` where there is such a table.
 
-    Where cleaning's tables are there (`coded`, `users`, `items`, `acts`; see `coding`), they are read instead: integers,
-    and no joins.
+    Where cleaning's tables are there (`coded`, `users`, `items`, `acts`; see `coding`), they are read instead:
+    integers, and no joins.
 
     Args:
         connection: a DuckDB with these tables; it is left as it was.
