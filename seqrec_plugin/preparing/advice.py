@@ -92,7 +92,7 @@ def _order(found: Findings) -> Iterator[Caution]:
     if signal is not None and signal.enough and signal.weak:
         yield Caution(
             "weak_signal",
-            signal.ratio or 0,
+            signal.ratio or 0.0,
             f"The order tells little: the item before predicts the next one in {_percent(signal.hit)} of the cases, and"
             f" in {_percent(signal.shuffled)} with each user's events shuffled; compare any model with popularity and a"
             " model that knows no order before you pay for one that does.",
@@ -154,7 +154,7 @@ def _items(found: Findings) -> Iterator[Caution]:
     if popularity.few_users:
         yield Caution(
             "few_users",
-            popularity.few_users,
+            float(popularity.few_users),
             f"{popularity.few_users:,} of {found.items:,} items were touched by fewer than {MIN_USERS_SHOWN} users,"
             " whom they may identify where the list of items is published: remove them with"
             f" --min-users-per-item {MIN_USERS_SHOWN}.",

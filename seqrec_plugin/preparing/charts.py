@@ -1,19 +1,18 @@
 """Three kinds of chart as inline SVG, each with a title, a description and the numbers as a table.
 
-Colours are CSS variables of the page around, so that one drawing serves light and dark. A drawing is 400 units wide, as
-a card of the page is some 400 pixels: text stays readable on a phone.
+Colours are CSS variables of the page around, so that one drawing serves light and dark. A drawing is 360 units wide, as
+a card of the page is 320 to 430 pixels: text stays readable on a phone.
 """
 
 from __future__ import annotations
 
+import html
 import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
-
-_WIDTH = 400
+_WIDTH = 360
 _ROW = 25
 
 
@@ -25,27 +24,28 @@ class Chart:
         name: an id, of letters and hyphens.
         title: what is shown.
         description: what there is to see.
-        svg: the drawing.
+        svg: the drawing, whose texts are escaped.
         head, rows: the numbers as a table.
     """
 
     name: str
     title: str
     description: str
-    svg: Markup
+    svg: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
 class Value:
-    """One bar: its label, how long it is, what stands beside it, and how far its value may be off."""
+    """One bar: its label, how long it is, what stands beside it, how far its value may be off, and its class."""
 
     label: str
     size: float
     text: str
     low: float | None = None
     high: float | None = None
+    kind: str = "bar"
 
 
 def bars(name: str, title: str, description: str, values: Sequence[Value], head: Sequence[str]) -> Chart:
@@ -66,12 +66,13 @@ def bars(name: str, title: str, description: str, values: Sequence[Value], head:
         length = value.size / largest * room
         drawn.append(
             _tag("text", x=0, y=y + 4, text=_cut(value.label), kind="label")
-            + _tag("rect", x=left, y=y - 8, width=max(length, 1), height=16, rx=3, kind="bar", hint=_said(value))
+            + _tag("rect", x=left, y=y - 8, width=max(length, 1), height=16, rx=3, kind=value.kind, hint=_said(value))
         )
         end = length
         if value.low is not None and value.high is not None:
             low, high = (left + one / largest * room for one in (value.low, value.high))
-            drawn.append(_tag("path", d=f"M{_n(low)} {_n(y)}H{_n(high)}", kind="spread"))
+            ends = "".join(f"M{_n(one)} {_n(y - 4)}V{_n(y + 4)}" for one in (low, high))
+            drawn.append(_tag("path", d=f"M{_n(low)} {_n(y)}H{_n(high)}{ends}", kind="spread"))
             end = max(length, high - left)
         drawn.append(_tag("text", x=left + end + 7, y=y + 4, text=value.text, kind="value"))
     return Chart(
@@ -107,22 +108,14 @@ def columns(
     gap = min(step * 0.2, 3)
     for n, value in enumerate(values):
         length = value.size / ticks[-1] * tall
-        place = {"x": left + n * step + gap / 2, "y": top + tall - length, "width": step - gap, "height": length}
-        drawn.append(_tag("rect", **place, kind="bar", hint=_said(value)))
+        x, y = left + n * step + gap / 2, top + tall - length
+        drawn.append(_tag("rect", x=x, y=y, width=step - gap, height=length, kind="bar", hint=_said(value)))
     for n in labels:
         x = left + (n + 0.5) * step
         half = 3.3 * len(values[n].label)
         # A label at the edge would be cut off there.
-        side = " end" if x + half > _WIDTH else "" if x - half < left else " middle"
-        drawn.append(
-            _tag(
-                "text",
-                x={" end": _WIDTH, "": left}.get(side, x),
-                y=height - 6,
-                text=values[n].label,
-                kind=f"tick{side}",
-            )
-        )
+        x, side = (_WIDTH, " end") if x + half > _WIDTH else (left, "") if x - half < left else (x, " middle")
+        drawn.append(_tag("text", x=x, y=height - 6, text=values[n].label, kind=f"tick{side}"))
     return Chart(
         name,
         title,
@@ -170,25 +163,23 @@ def curve(
         _tag("text", x=_WIDTH - 8, y=height - 4, text=axes[0], kind="tick end"),
         _tag("text", x=0, y=10, text=axes[1], kind="tick"),
     ]
-    rows = tuple((f"{x:.3g}" if x < 0 else _share(x), _share(y)) for x, y in points)
+    rows = tuple((f"{x:.1%}", f"{y:.1%}") for x, y in points)
     return Chart(name, title, description, _svg(name, title, description, height, drawn), tuple(head), rows)
 
 
-def _svg(name: str, title: str, description: str, height: float, drawn: Sequence[Markup]) -> Markup:
-    return Markup(
-        '<svg viewBox="0 0 {} {}" role="img" aria-labelledby="{}-title {}-desc">'
-        '<title id="{}-title">{}</title><desc id="{}-desc">{}</desc>{}</svg>'
-    ).format(_WIDTH, _n(height), name, name, name, title, name, description, Markup("").join(drawn))
-
-
-def _tag(name: str, /, *, text: str = "", kind: str = "", hint: str = "", **attributes: float | str) -> Markup:
-    """One element; all that is not a number or ours is escaped."""
-    given = Markup("").join(
-        Markup(' {}="{}"').format(key, value if isinstance(value, str) else _n(value))
-        for key, value in attributes.items()
+def _svg(name: str, title: str, description: str, height: float, drawn: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {_WIDTH} {_n(height)}" role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<title id="{name}-title">{html.escape(title)}</title><desc id="{name}-desc">{html.escape(description)}</desc>'
+        f"{''.join(drawn)}</svg>"
     )
-    inner = escape(text) if text else Markup("<title>{}</title>").format(hint) if hint else ""
-    return Markup('<{} class="{}"{}>{}</{}>').format(Markup(name), kind, given, inner, Markup(name))
+
+
+def _tag(name: str, /, *, text: str = "", kind: str = "", hint: str = "", d: str = "", **places: float) -> str:
+    """One element; texts are escaped, and all else is ours."""
+    given = f' d="{d}"' if d else "".join(f' {key}="{_n(value)}"' for key, value in places.items())
+    inner = html.escape(text) if text else f"<title>{html.escape(hint)}</title>" if hint else ""
+    return f'<{name} class="{kind}"{given}>{inner}</{name}>'
 
 
 def _said(value: Value) -> str:
@@ -197,10 +188,6 @@ def _said(value: Value) -> str:
 
 def _n(number: float) -> str:
     return f"{number:.2f}".rstrip("0").rstrip(".")
-
-
-def _share(share: float) -> str:
-    return f"{share:.1%}"
 
 
 def _ticks(largest: float) -> list[float]:

@@ -1,12 +1,14 @@
 """All that the report says, as one value; everything is measured by SQL aggregates, so that memory stays small.
 
-`measure` makes three relations of its own, which the modules of its parts read:
+`measure` makes four relations of its own, which the modules of its parts read:
 
-    keyed   user, item, time, line, [behavior]     one row an event; user and item are keys: the numbers that cleaning
+    keyed      user, item, time, line, [behavior]  one row an event; user and item are keys: the numbers that cleaning
                                                    gave them, or else hashes of 64 bits (of ten million, two are alike
                                                    with a chance of three in a million)
-    named   item, token                            what an item's key stands for
-    pairs   user, item, events                     who had which item how often
+    named      item, token                         what an item's key stands for
+    of_users   user, events, items                 how many events a user has, and how many different items
+    of_items   item, events, users                 how many events an item has, and how many different users; those
+                                                   whose sequence was cut in sessions are one each
 """
 
 from __future__ import annotations
@@ -127,8 +129,8 @@ def measure(
 ) -> Findings:
     """Measure what is in `events`, and in `rejects` where there is such a table.
 
-    Where cleaning's tables are there (`coded`, `items`, `acts`; see `coding`), they are read instead: integers, and no
-    joins.
+    Where cleaning's tables are there (`coded`, `users`, `items`, `acts`; see `coding`), they are read instead:
+    integers, and no joins.
 
     Args:
         connection: a DuckDB with these tables; it is left as it was.
@@ -142,12 +144,9 @@ def measure(
         notes: warnings that came up on the way here; they are kept, first.
     """
     table, acted = _name(connection)
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE pairs AS SELECT user, item, count(*) AS events FROM keyed GROUP BY ALL"
-    )
     try:
         total = connection.execute(
-            "SELECT coalesce(sum(events), 0)::BIGINT, count(DISTINCT user), count(DISTINCT item) FROM pairs"
+            "SELECT coalesce(sum(events), 0)::BIGINT, count(*), (SELECT count(*) FROM of_items) FROM of_users"
         ).fetchone()
         assert total is not None
         events, users, items = total
@@ -171,26 +170,39 @@ def measure(
             numbers=tuple(Number(name, *number(connection, table, f"number_{n}")) for n, name in enumerate(numbers)),
             signal=signal.measure(connection),
         )
-        kept = tuple(Caution("reading", 0, note) for note in notes)
+        kept = tuple(Caution("reading", 0.0, note) for note in notes)
         return msgspec.structs.replace(found, warnings=kept + advice.warnings(found))
     finally:
-        connection.execute("DROP TABLE pairs; DROP VIEW keyed; DROP VIEW named")
+        connection.execute("DROP VIEW keyed; DROP VIEW named; DROP TABLE of_users; DROP TABLE of_items")
 
 
 def _name(connection: duckdb.DuckDBPyConnection) -> tuple[str, bool]:
-    """Make `keyed` and `named`; gives the table they are of, and whether it knows of behaviours."""
+    """Make the four relations; gives the table they are of, and whether it knows of behaviours."""
     tables = {row[0] for row in connection.execute("SHOW TABLES").fetchall()}
     table = "coded" if "coded" in tables else "events"
     columns = {row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()}
     acted = bool(columns & {"b", "behavior"})
+    users, joined_users = "count(*)", ""
     if table == "coded":
+        found = connection.execute("SELECT count(*) > count(DISTINCT person) FROM users").fetchone()
+        if found is not None and found[0]:
+            users, joined_users = "count(DISTINCT person)", "JOIN users ON users.u = pairs.user"
         behavior, joined = (", act AS behavior", " JOIN acts USING (b)") if acted else ("", "")
         keyed = f"SELECT u AS user, i AS item, time, line{behavior} FROM coded{joined}"
         named = "SELECT i AS item, item AS token FROM items"
     else:
         keyed = f"SELECT hash(user) AS user, hash(item) AS item, time, line{', behavior' if acted else ''} FROM events"
         named = "SELECT DISTINCT hash(item) AS item, item AS token FROM events"
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW keyed AS {keyed}; CREATE OR REPLACE TEMP VIEW named AS {named}")
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP VIEW keyed AS {keyed};
+            CREATE OR REPLACE TEMP VIEW named AS {named};
+            CREATE OR REPLACE TEMP TABLE pairs AS SELECT user, item, count(*) AS n FROM keyed GROUP BY user, item;
+            CREATE OR REPLACE TEMP TABLE of_users AS
+                SELECT user, sum(n)::BIGINT AS events, count(*) AS items FROM pairs GROUP BY user;
+            CREATE OR REPLACE TEMP TABLE of_items AS
+                SELECT item, sum(n)::BIGINT AS events, {users} AS users FROM pairs {joined_users} GROUP BY item;
+            DROP TABLE pairs"""
+    )
     return table, acted
 
 

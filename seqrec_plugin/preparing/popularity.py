@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import duckdb
 
-#: An item of which fewer users know is not named: it may tell who they are.
+#: An item that fewer users touched is not named: it may tell who they are.
 MIN_USERS_SHOWN = 5
 #: How many items are named at most.
 TOP = 10
@@ -22,7 +22,7 @@ _SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 
 
 
 class TopItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of the most popular items, known to at least `MIN_USERS_SHOWN` users."""
+    """One of the most popular items, touched by at least `MIN_USERS_SHOWN` users."""
 
     item: str
     events: int
@@ -36,7 +36,7 @@ class Popularity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         curve: (share of items, share of events that the most popular of this share have), rising to (1, 1).
         gini: 0 where all items have as many events, near 1 where one has all.
         cold: items with fewer than `COLD` events.
-        few_users: items of which fewer than `MIN_USERS_SHOWN` users know.
+        few_users: items that fewer than `MIN_USERS_SHOWN` users touched.
         top: the most popular, at most `TOP`.
     """
 
@@ -48,16 +48,15 @@ class Popularity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def measure(connection: duckdb.DuckDBPyConnection) -> Popularity:
-    """The popularity of the items, of `pairs` and `named` (see `findings`), which hold at least one event."""
-    per_item = "SELECT item, sum(events)::BIGINT AS events, count(*) AS users FROM pairs GROUP BY item"
+    """The popularity of the items, of `of_items` and `named` (see `findings`), which hold at least one event."""
     found = connection.execute(
-        f"SELECT events, count(*) AS items FROM ({per_item}) GROUP BY events ORDER BY events DESC"
+        "SELECT events, count(*) AS items FROM of_items GROUP BY events ORDER BY events DESC"
     ).fetchnumpy()
     events, items = (np.asarray(found[name], dtype=np.int64) for name in ("events", "items"))
-    few_users = connection.execute(f"SELECT count(*) FROM ({per_item}) WHERE users < {MIN_USERS_SHOWN}").fetchone()
+    few_users = connection.execute(f"SELECT count(*) FROM of_items WHERE users < {MIN_USERS_SHOWN}").fetchone()
     assert few_users is not None
     top = connection.execute(
-        f"""WITH top AS (SELECT * FROM ({per_item}) WHERE users >= {MIN_USERS_SHOWN}
+        f"""WITH top AS (SELECT * FROM of_items WHERE users >= {MIN_USERS_SHOWN}
                          ORDER BY events DESC, users DESC, item LIMIT {TOP})
             SELECT token, any_value(events), any_value(users) FROM named JOIN top USING (item)
             GROUP BY token ORDER BY 2 DESC, 3 DESC, 1"""

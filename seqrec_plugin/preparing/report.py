@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from importlib import resources
-from typing import TYPE_CHECKING, Any
 
 from seqrec_plugin.errors import missing_extra
+from seqrec_plugin.preparing import charts
+from seqrec_plugin.preparing.charts import Chart, Value
+from seqrec_plugin.preparing.distribution import Bin, Distribution
 from seqrec_plugin.preparing.findings import Findings
 from seqrec_plugin.preparing.popularity import COLD, MIN_USERS_SHOWN
-from seqrec_plugin.preparing.signal import TOP
-
-if TYPE_CHECKING:
-    from seqrec_plugin.preparing.charts import Chart
-    from seqrec_plugin.preparing.distribution import Bin, Distribution
-    from seqrec_plugin.preparing.signal import Signal
+from seqrec_plugin.preparing.signal import TOP, Signal
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_HOURS = tuple(f"{hour:02}:00" for hour in range(24))
 _UNITS = ((31_536_000.0, "y"), (86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"), (0.001, "ms"))
 #: As many behaviours have a bar.
 _BEHAVIORS = 12
@@ -42,10 +40,9 @@ def html(findings: Findings) -> str:
         keep_trailing_newline=True,
     )
     page.filters |= {"count": _count, "share": _share, "shown": shown, "moment": _moment}
-    charts = {chart.name: chart for chart in _charts(findings)}
     return page.from_string(text).render(
         f=findings,
-        charts=charts,
+        charts={chart.name: chart for chart in _charts(findings)},
         facts=_facts(findings),
         numbers=[(one, _quantiles(one.values, "{:,.4g}".format)) for one in findings.numbers],
         verdict=_verdict(findings.signal),
@@ -69,108 +66,105 @@ def _facts(found: Findings) -> list[tuple[str, str]]:
     if found.lengths:
         facts.append(("events a user, median", _count(found.lengths.p50)))
     if found.activity:
-        facts.append(("from first to last", _duration(found.activity.days * 86_400)))
+        facts.append(("from first to last", _days(found.activity.days)))
     return facts
 
 
 def _charts(found: Findings) -> list[Chart]:
     """Every chart that the findings have numbers for."""
-    from seqrec_plugin.preparing import charts
+    return [*_of_users(found), *_of_items(found), *_of_behaviors(found), *_of_order(found), *_of_times(found)]
 
-    def bars(name: str, title: str, told: str, values: Sequence[charts.Value], head: Sequence[str]) -> None:
-        drawn.append(charts.bars(name, title, told, values, head))
 
-    drawn: list[Chart] = []
+def _of_users(found: Findings) -> Iterator[Chart]:
     if found.lengths:
-        told = f"Half of the users have at most {_count(found.lengths.p50)} events, 95% at most {_count(found.lengths.p95)}."
-        bars("lengths", "Events a user", told, _bins(found.lengths, _whole, "users"), ("events", "users"))
+        told = f"Half of the users have at most {_count(found.lengths.p50)} events,"
+        told += f" 95% at most {_count(found.lengths.p95)}."
+        yield charts.bars("lengths", "Events a user", told, _bins(found.lengths, _whole), ("events", "users"))
     if found.items_per_user:
-        told = f"Half of the users have touched at most {_count(found.items_per_user.p50)} different items."
-        bars(
-            "variety", "Different items a user", told, _bins(found.items_per_user, _whole, "users"), ("items", "users")
-        )
-    if found.popularity:
-        curve = found.popularity.curve
-        tenth = next((events for items, events in curve if items >= 0.1), 1.0)
-        told = (
-            f"The most popular tenth of the items has {_share(tenth)} of the events (Gini {found.popularity.gini:.2f})."
-        )
-        axes = ("items, most popular first", "share of events")
-        drawn.append(charts.curve("popularity", "Popularity", told, curve, ("share of items", "share of events"), axes))
+        told = f"Half of the users have touched at most {_count(found.items_per_user.p50)} different items,"
+        told += f" 95% at most {_count(found.items_per_user.p95)}."
+        values = _bins(found.items_per_user, _whole)
+        yield charts.bars("variety", "Different items a user", told, values, ("items", "users"))
     if found.gaps and found.gaps.seconds:
         median, far = _duration(found.gaps.seconds.p50), _duration(found.gaps.seconds.p95)
         told = f"Half of a user's successive events are at most {median} apart, 95% at most {far}."
-        bars("gaps", "Time between events", told, _bins(found.gaps.seconds, _span, "pairs"), ("apart", "pairs"))
-    drawn += _over_time(found)
-    if found.funnel:
+        yield charts.bars("gaps", "Time between events", told, _bins(found.gaps.seconds, _span), ("apart", "pairs"))
+
+
+def _of_items(found: Findings) -> Iterator[Chart]:
+    if found.popularity is None:
+        return
+    curve, gini = found.popularity.curve, found.popularity.gini
+    tenth = next(events for items, events in curve if items >= 0.1)
+    told = f"The most popular tenth of the items has {_share(tenth)} of the events (Gini {gini:.2f})."
+    head, axes = ("share of items", "share of events"), ("items, most popular first", "share of events")
+    yield charts.curve("popularity", "Popularity", told, curve, head, axes)
+
+
+def _of_behaviors(found: Findings) -> Iterator[Chart]:
+    if found.funnel is None:
+        return
+    kept = found.funnel.all[:_BEHAVIORS]
+    rest = f" The {len(kept)} most frequent of {len(found.funnel.all)}." if len(kept) < len(found.funnel.all) else ""
+    for name, title, told, total, counts in (
+        ("acts", "Events by behaviour", "How often each was done.", found.events, [one.events for one in kept]),
+        ("actors", "Users by behaviour", "How many users did each once or more.", found.users, [o.users for o in kept]),
+    ):
         values = [
-            charts.Value(shown(one.name, 40), one.users, f"{_count(one.users)} · {_share(one.users / found.users)}")
-            for one in found.funnel.all[:_BEHAVIORS]
+            Value(shown(one.name, 40), count, f"{_count(count)} · {_share(count / total)}")
+            for one, count in zip(kept, counts, strict=True)
         ]
-        told = "How many users did each at least once, and which share of all users they are."
-        bars("behaviours", "Users by behaviour", told, values, ("behaviour", "users"))
-    if found.signal:
-        one = found.signal
-        values = [
-            charts.Value("true order", one.hit, _share(one.hit)),
-            charts.Value("shuffled", one.shuffled, _share(one.shuffled), one.low, one.high),
-        ]
-        told = (
-            f"The next item is among the {TOP} that most often followed the one before it in {_share(one.hit)} of the"
-            f" cases; with each user's events shuffled, in {_share(one.shuffled)} ({_share(one.low)} to"
-            f" {_share(one.high)} over the shuffles)."
-        )
-        bars("signal", "What the order tells", told, values, ("order", "next item found"))
-    return drawn
+        yield charts.bars(name, title, told + rest, values, ("behaviour", title.split()[0].lower()))
 
 
-def _over_time(found: Findings) -> list[Chart]:
-    from seqrec_plugin.preparing import charts
+def _of_order(found: Findings) -> Iterator[Chart]:
+    if found.signal is None:
+        return
+    one = found.signal
+    told = (
+        f"The next item is among the {TOP} that most often followed the one before it in {_share(one.hit)} of the"
+        f" cases; with each user's events shuffled, in {_share(one.shuffled)} ({_share(one.low)} to"
+        f" {_share(one.high)} over the shuffles)."
+    )
+    values = [
+        Value("true order", one.hit, _share(one.hit)),
+        Value("shuffled", one.shuffled, _share(one.shuffled), one.low, one.high, kind="bar pale"),
+    ]
+    yield charts.bars("signal", "Next item found", told, values, ("order", "next item found"))
 
+
+def _of_times(found: Findings) -> Iterator[Chart]:
     activity = found.activity
     if activity is None:
-        return []
-    drawn = []
+        return
     if activity.over_time:
-        length = {"year": 4, "month": 7, "week": 10, "day": 10, "hour": 13}[activity.unit]
-        values = [
-            charts.Value(
-                one.start[:length].replace("T", " ") + (":00" if activity.unit == "hour" else ""),
-                one.events,
-                _count(one.events),
-            )
-            for one in activity.over_time
-        ]
+        values = [Value(_start(one.start, activity.unit), one.events, _count(one.events)) for one in activity.over_time]
         busiest = max(values, key=lambda value: value.size)
-        told = f"Most events of a {activity.unit}: {busiest.text}, in that of {busiest.label}."
+        when = f"on {busiest.label}" if activity.unit == "day" else f"in the {activity.unit} of {busiest.label}"
+        told = f"Most {when}: {busiest.text}. In UTC."
         last = len(values) - 1
         labels = sorted({0, last} | ({last // 2} if last > 3 else set()))
         head = (f"{activity.unit} of", "events")
-        drawn.append(charts.columns("time", f"Events by {activity.unit}", told, values, head, labels))
-    for name, title, counts, names, labels in (
-        (
-            "hours",
-            "Events by hour of the day, UTC",
-            activity.by_hour,
-            [f"{n:02}:00" for n in range(24)],
-            (0, 6, 12, 18),
-        ),
-        ("weekdays", "Events by day of the week, UTC", activity.by_weekday, list(_WEEKDAYS), range(7)),
+        yield charts.columns("time", f"Events by {activity.unit}", told, values, head, labels)
+    for name, title, counts, names, shown_at in (
+        ("hours", "Events by hour of the day", activity.by_hour, _HOURS, (0, 6, 12, 18)),
+        ("weekdays", "Events by day of the week", activity.by_weekday, _WEEKDAYS, tuple(range(7))),
     ):
-        if not counts:
-            continue
-        values = [charts.Value(label, count, _count(count)) for label, count in zip(names, counts, strict=True)]
-        busiest, calmest = (pick(values, key=lambda value: value.size) for pick in (max, min))
-        told = f"Most at {busiest.label} ({busiest.text}), fewest at {calmest.label} ({calmest.text})."
-        if name == "weekdays":
-            told = told.replace(" at ", " on ")
-        drawn.append(charts.columns(name, title, told, values, (name[:-1], "events"), labels))
-    return drawn
+        if counts:
+            values = [Value(label, count, _count(count)) for label, count in zip(names, counts, strict=True)]
+            most, least = (pick(values, key=lambda value: value.size) for pick in (max, min))
+            told = f"Most: {most.label} ({most.text}); fewest: {least.label} ({least.text}). In UTC."
+            yield charts.columns(name, title, told, values, (name[:-1], "events"), shown_at)
 
 
-def _bins(found: Distribution, label: Callable[[Bin], str], of: str) -> list[Any]:
-    from seqrec_plugin.preparing.charts import Value
+def _start(time: str, unit: str) -> str:
+    """When a bar begins, as exactly as its unit."""
+    if unit == "hour":
+        return f"{time[:10]} {time[11:13]}:00"
+    return time[: {"year": 4, "month": 7}.get(unit, 10)]
 
+
+def _bins(found: Distribution, label: Callable[[Bin], str]) -> list[Value]:
     return [
         Value(label(one), one.count, f"{_count(one.count)} · {_share(one.count / found.count)}") for one in found.bins
     ]
@@ -195,6 +189,10 @@ def _duration(seconds: float) -> str:
         return "0 s"
     size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), _UNITS[-1])
     return f"{seconds / size:,.3g} {unit}"
+
+
+def _days(days: float) -> str:
+    return f"{days:,.0f} days" if days >= 2 else _duration(days * 86_400)
 
 
 def _quantiles(found: Distribution | None, as_text: Callable[[float], str]) -> list[str]:

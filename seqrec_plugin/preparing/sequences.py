@@ -46,22 +46,19 @@ class Repeats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def lengths(connection: duckdb.DuckDBPyConnection) -> Distribution | None:
-    """Events a user, of `pairs` (see `findings`); None where there are none."""
-    per_user = "SELECT sum(events)::BIGINT AS n FROM pairs GROUP BY user"
-    return of(connection, f"SELECT {rounded('n')} AS value, count(*) FROM ({per_user}) GROUP BY value", edges=_LENGTHS)
+    """Events a user, of `of_users` (see `findings`); None where there are none."""
+    return of(connection, f"SELECT {rounded('events')} AS n, count(*) FROM of_users GROUP BY n", edges=_LENGTHS)
 
 
 def items_per_user(connection: duckdb.DuckDBPyConnection) -> Distribution | None:
-    """Distinct items a user, of `pairs`; None where there are none."""
-    per_user = "SELECT count(*) AS n FROM pairs GROUP BY user"
-    return of(connection, f"SELECT {rounded('n')} AS value, count(*) FROM ({per_user}) GROUP BY value", edges=_LENGTHS)
+    """Different items a user, of `of_users`; None where there are none."""
+    return of(connection, f"SELECT {rounded('items')} AS n, count(*) FROM of_users GROUP BY n", edges=_LENGTHS)
 
 
 def repeats(connection: duckdb.DuckDBPyConnection) -> Repeats:
-    """How often an item comes back, of `pairs`."""
+    """How often an item comes back, of `of_users`."""
     found = connection.execute(
-        "SELECT coalesce(sum(again), 0)::BIGINT, count(*) FILTER (again > 0) FROM"
-        " (SELECT sum(events - 1) AS again FROM pairs GROUP BY user)"
+        "SELECT coalesce(sum(events - items), 0)::BIGINT, count(*) FILTER (events > items) FROM of_users"
     ).fetchone()
     assert found is not None
     return Repeats(*found)

@@ -64,14 +64,14 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def measure(connection: duckdb.DuckDBPyConnection) -> Signal | None:
-    """The sequential signal of `keyed` (`pairs` tells how large it is; see `findings`).
+    """The sequential signal of `keyed` (`of_users` tells how large it is; see `findings`).
 
     The users are drawn by a hash of their key and the shuffles by seed, so that the same events give the same result.
 
     Returns:
         None where there is no pair to predict.
     """
-    total = connection.execute("SELECT coalesce(sum(events), 0)::BIGINT FROM pairs").fetchone()
+    total = connection.execute("SELECT coalesce(sum(events), 0)::BIGINT FROM of_users").fetchone()
     assert total is not None
     parts = 1_000_003
     drawn = max(1, min(parts, round(parts * EVENTS / max(total[0], 1))))
