@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 #: Between the user and the number of the session. The last one in a token is this, so no two sessions share a token.
 MARK = "#"
+#: The key of a sequence is the user's, times this, and the session: in the order of users, then of sessions.
+_SHIFT = 2**32
 
 
 def split_sessions(connection: duckdb.DuckDBPyConnection, gap: float) -> None:
@@ -17,21 +19,12 @@ def split_sessions(connection: duckdb.DuckDBPyConnection, gap: float) -> None:
     `users.person` stays what it was.
     """
     connection.execute(
-        "CREATE OR REPLACE TABLE coded AS SELECT * EXCLUDE (pause), "
-        "(1 + sum(pause) OVER (PARTITION BY u ORDER BY time, line ROWS UNBOUNDED PRECEDING))::INTEGER AS session FROM "
+        f"CREATE OR REPLACE TABLE coded AS SELECT * EXCLUDE (pause) REPLACE ((u * {_SHIFT} + 1 + sum(pause) OVER "
+        "(PARTITION BY u ORDER BY time, line ROWS UNBOUNDED PRECEDING))::BIGINT AS u) FROM "
         "(SELECT *, if(time - lag(time) OVER (PARTITION BY u ORDER BY time, line) > ?, 1, 0) AS pause FROM coded)",
         [round(gap * 1e6)],
     )
     connection.execute(
-        "CREATE TEMP TABLE sequences AS SELECT row_number() OVER (ORDER BY u, session)::INTEGER AS sequence, u, "
-        "session FROM (SELECT DISTINCT u, session FROM coded)"
+        f"CREATE OR REPLACE TABLE users AS SELECT s.u, user || '{MARK}' || (s.u % {_SHIFT}) AS user, person "
+        f"FROM (SELECT DISTINCT u FROM coded) AS s JOIN users ON users.u = s.u // {_SHIFT}"
     )
-    connection.execute(
-        "CREATE OR REPLACE TABLE coded AS SELECT * EXCLUDE (session, sequence) REPLACE (sequence AS u) "
-        "FROM coded JOIN sequences USING (u, session)"
-    )
-    connection.execute(
-        f"CREATE OR REPLACE TABLE users AS SELECT sequence AS u, user || '{MARK}' || session AS user, person "
-        "FROM sequences JOIN users USING (u)"
-    )
-    connection.execute("DROP TABLE sequences")
