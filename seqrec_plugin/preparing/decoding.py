@@ -67,7 +67,8 @@ def guess(sample: bytes, start: bool = True) -> tuple[str, str]:
         if sample.startswith(bom):
             return encoding, "it begins with a byte order mark"
     if sample[:4000].count(0) > len(sample[:4000]) // 4:  # Latin letters and digits in two bytes
-        return ("utf-16-le" if sample[1:2] == b"\0" else "utf-16-be"), "every other byte is 0"
+        little = sample[1:4000:2].count(0) > sample[:4000:2].count(0)
+        return ("utf-16-le" if little else "utf-16-be"), "every other byte is 0"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample)
         return "utf-8", "all bytes are valid"

@@ -205,10 +205,10 @@ class _Guesser:
         if name in self.sample.times:
             return True
         values = self.sample.values(name)
-        known = sum(times.kind(value) is not None for value in values)
-        # A number is a time if its name says so, or if it is an epoch.
-        if words.rank(name, "time") is None:
-            known = sum(times.kind(value) not in (None, "number") or bool(times.epoch(value)) for value in values)
+        if words.rank(name, "time") is not None:
+            return any(times.kind(value) is not None for value in values)
+        # Without a name that says so, a number must be an epoch.
+        known = sum(times.kind(value) not in (None, "number") or bool(times.epoch(value)) for value in values)
         return known > 0.5 * len(values)
 
     def _is_behavior(self, name: str) -> bool:

@@ -7,6 +7,7 @@ import glob
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -197,14 +198,24 @@ def _format(path: Path, sample: tuple[str, ...], source: Source) -> str:
     if source.format == "csv":
         return "csv"
     if begins == "{":
+        refuse_literals(path, first)
         try:
             if isinstance(json.loads(first), dict):
                 return "jsonl"
         except ValueError:
-            if first.lstrip()[1:3] in ("'", "u'", 'u"') or first.lstrip()[1:2] == "'":
-                raise BadData(
-                    "events_invalid",
-                    f"{path} holds Python literals, not JSON.",
-                    "Convert each line with Python: json.dumps(ast.literal_eval(line)).",
-                ) from None
+            pass
     return "jsonl" if claims_json else "csv"
+
+
+def refuse_literals(path: Path, line: str) -> None:
+    """Refuse a line such as `{u'username': u'Ann'}`.
+
+    Raises:
+        BadData: `events_invalid`.
+    """
+    if re.match(r"\s*\{\s*(u['\"]|')", line):
+        raise BadData(
+            "events_invalid",
+            f"{path} holds Python literals, not JSON.",
+            "Convert each line with Python: print(json.dumps(ast.literal_eval(line))).",
+        )

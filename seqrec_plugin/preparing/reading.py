@@ -103,13 +103,13 @@ class _Reader:
     def add(self, opened: Opened, progress: str) -> None:
         """Parse one file into the table `parsed`."""
         form = rows.form(self.connection, opened, self.given)
-        if form is None:
-            self.warnings.append(f"{opened.path} is empty.")
+        if self.forms and form is not None:
+            guessing.check(form.sample.names, self.source, str(opened.path))
+        if form is None or form.empty:
+            self.warnings.append(f"{opened.path} {'is empty' if form is None else 'names columns, but has no rows'}.")
             return
         if not self.forms:
             self._understand(opened, form)
-        else:
-            guessing.check(form.sample.names, self.source, str(opened.path))
         self.forms.add(form.shape)
         self.report(f"Reading {opened.path}{progress} …")
         self.files.paths.append(opened.path)
@@ -152,10 +152,7 @@ class _Reader:
     def finish(self, files: Sequence[Path]) -> Read:
         """From `parsed` to `events` and `rejects`."""
         if not self.files.paths:
-            raise BadData("dataset_empty", f"{_listed(files)} {'is' if len(files) == 1 else 'are'} empty.")
-        events, rejected = self._counts()
-        if not events and not rejected:
-            raise BadData("dataset_empty", f"{_listed(files)} holds column names, but no rows.")
+            raise BadData("dataset_empty", self.warnings[0] if len(files) == 1 else f"All {len(files)} files are empty.")
         doubting.empty_columns(self.connection, self.source, _listed(files))
         if self.source.time is not None:
             settled = times.settle(self.connection, self.clock, "parsed", self.files.where, self.source.time)

@@ -32,6 +32,7 @@ NO_TIME, UNREADABLE_TIME = "no time", "a time that cannot be read"
 FIELDS = " fields instead of "
 
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_ID_TYPE = re.compile(r"VARCHAR|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|UUID|ENUM\(.*\)|DECIMAL\(\d+,0\)")
 #: Rows of a sample.
 _ROWS = 2000
 
@@ -63,6 +64,11 @@ class Form:
     encoding: str = ""
 
     @property
+    def empty(self) -> bool:
+        """Whether there is no row, only names."""
+        return not self.sample.rows
+
+    @property
     def shape(self) -> tuple[str, str, str, bool]:
         """Format, delimiter, encoding, header."""
         dialect = self.dialect
@@ -91,6 +97,13 @@ def form(connection: duckdb.DuckDBPyConnection, opened: Opened, source: Source) 
         guesses.append(Guess("delimiter", repr(dialect.delimiter), dialect.why))
     rows = [dialect.row(line) for line in opened.sample[dialect.skip : dialect.skip + _ROWS] if line.strip()]
     sample = Sample(dialect.names, tuple(tuple(row) for row in rows if len(row) == len(dialect.names)))
+    if rows and not sample.rows:
+        raise BadData(
+            "events_invalid",
+            f"{opened.path} names {len(dialect.names)} columns ({', '.join(dialect.names)}), but its rows have "
+            f"{len(rows[0])} fields, split by {dialect.delimiter!r}.",
+            "Say delimiter, quote or columns in a recipe.",
+        )
     lines = splitting.lines_of(opened.readable, dialect.skip)
     count = max(0, opened.lines - dialect.skip)
     return Form("csv", lines, count, dialect.skip, sample, tuple(guesses), dialect, encoding=opened.encoding)
@@ -114,7 +127,9 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
     else:
         table, wrong, suspect = _typed(form, names, clock)
     if dirty:
-        wrong += [(f"contains(text, {mark})", literal(why)) for mark, why in _dirt(form.encoding).items()]
+        # A line that was cut has lost fields, so that comes first.
+        dirt = [(f"contains(text, {mark})", literal(why)) for mark, why in _dirt(form.encoding).items()]
+        wrong = [dirt[0], *wrong, *dirt[1:]]
     wrong += [
         ('"user" IS NULL OR "user" = \'\'', literal(NO_USER)),
         ("item IS NULL OR item = ''", literal(NO_ITEM)),
@@ -151,7 +166,7 @@ def refuse(form: Form, source: Source, where: str) -> None:
     """
     for role, name in (("user", source.user), ("item", source.item)):
         kind = (form.types or {}).get(name, "VARCHAR")
-        if not re.match(r"VARCHAR|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|UUID|ENUM|DECIMAL\(\d+,0\)", kind):
+        if not _ID_TYPE.fullmatch(kind):
             raise BadData(
                 "events_invalid",
                 f"{where}: the column {name!r} of the {role}s is of the type {kind}, which is no id.",
@@ -216,10 +231,10 @@ def _value(role: str, name: str, sample: Sample) -> str:
 
 def _dirt(encoding: str) -> dict[str, str]:
     return {
+        literal(decoding.TOO_LONG): f"a line of more than {decoding.CHUNK} characters",
         "chr(0)": "a NUL byte",
         literal(decoding.BAD_BYTES): f"bytes that are no text in {encoding}",
         literal(decoding.LONE_RETURN): "a carriage return within the line",
-        literal(decoding.TOO_LONG): f"a line of more than {decoding.CHUNK} characters",
     }
 
 

@@ -135,20 +135,20 @@ def no_pattern(path: Path) -> str:
 
 
 def _delimiter(path: Path, lines: Sequence[str]) -> tuple[str, str]:
-    """The delimiter that gives most lines one and the same number of fields, and the most of them."""
-    best = (0, 0, "")
-    for delimiter in DELIMITERS if any(mark in line for mark in DELIMITERS for line in lines) else (" ",):
-        counts = Counter(len(_split(line, delimiter, '"' if len(delimiter) == 1 else "")) for line in lines)
-        fields, most = counts.most_common(1)[0]
-        if fields > 1 and most >= 0.8 * len(lines) and (most >= 0.95 * len(lines), fields) > best[:2]:
-            best = (most >= 0.95 * len(lines), fields, delimiter)
+    """The delimiter of the first line; of several, that which splits most other lines alike, into the most fields."""
+    best = (-1, 0, "")
+    for delimiter in (*DELIMITERS, " "):
+        counts = [len(_split(line, delimiter, '"' if len(delimiter) == 1 else "")) for line in lines]
+        alike = 20 * counts.count(counts[0]) // len(counts)  # in steps of 5%
+        if counts[0] > 1 and (alike, counts[0]) > best[:2] and not (delimiter == " " and best[2]):
+            best = (alike, counts[0], delimiter)
     if not best[2]:
         raise BadData(
             "events_invalid",
-            f"{path} shows no delimiter that splits its lines alike; it begins with {lines[0][:80]!r}.",
+            f"{path} begins with {lines[0][:80]!r}, in which no delimiter stands.",
             "Name it in the recipe, such as delimiter: ';'.",
         )
-    return best[2], f"it splits the first lines into {best[1]} fields"
+    return best[2], f"it splits the first line into {best[1]} fields"
 
 
 def _split(line: str, delimiter: str, quote: str) -> list[str]:
