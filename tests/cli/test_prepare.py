@@ -144,3 +144,22 @@ def test_ctrl_c_leaves_nothing(here):
     running.send_signal(signal.SIGINT)
     assert running.wait() == 130, running.stderr.read()
     assert not list((here / "data").iterdir())
+
+
+def test_a_public_format_brings_its_columns_and_its_behaviours(here):
+    rows = [f"{n % 5},{n % 3},9,{['pv', 'buy'][n % 2]},{1_511_600_000 + n}" for n in range(40)]
+    (here / "UserBehavior.csv").write_text("\n".join(rows) + "\n")
+    done = seqrec("UserBehavior.csv", "-o", "data/taobao", "--from", "taobao")
+    assert done.exit_code == 0, done.output
+    table = atomic.read(here / "data" / "taobao" / "taobao.inter")
+    assert (len(table), set(table.column("behavior"))) == (40, {"view", "purchase"})
+    assert seqrec("UserBehavior.csv", "-o", "data/x", "--from", "taobo").exit_code == 2
+
+
+def test_what_is_told_of_the_files_is_in_the_resolved_recipe_and_makes_the_same_again(here):
+    done = seqrec("events.csv", "-o", "data/shop")
+    assert done.exit_code == 0, done.output
+    resolved = here / "data" / "shop" / "recipe.yaml"
+    assert seqrec("events.csv", "-o", "again/shop", "--recipe", str(resolved)).exit_code == 0
+    for name in ("shop.inter", "shop.yaml", "recipe.yaml"):
+        assert (here / "again" / "shop" / name).read_bytes() == (here / "data" / "shop" / name).read_bytes()
