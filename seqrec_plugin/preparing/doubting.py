@@ -20,7 +20,9 @@ def empty_columns(connection: duckdb.DuckDBPyConnection, source: Source, where: 
         BadData: `events_invalid`.
     """
     reasons = {rows.NO_USER: source.user, rows.NO_ITEM: source.item, rows.NO_TIME: source.time}
-    found = connection.execute("SELECT DISTINCT reason FROM parsed WHERE reason IS NULL OR reason <> '' LIMIT 2").fetchall()
+    found = connection.execute(
+        "SELECT DISTINCT reason FROM parsed WHERE reason IS NULL OR reason <> '' LIMIT 2"
+    ).fetchall()
     if len(found) == 1 and found[0][0] in reasons:
         raise BadData("events_invalid", f"{where}: the column {reasons[found[0][0]]!r} is empty in every row.")
     columns = {"behavior": source.behavior} if source.behavior else {}
@@ -28,7 +30,9 @@ def empty_columns(connection: duckdb.DuckDBPyConnection, source: Source, where: 
     columns |= {f"feature_{i}": name for i, name in enumerate(source.features or ())}
     if not columns:
         return
-    counts = connection.execute(f"SELECT count(*), {', '.join(f'count({column})' for column in columns)} FROM parsed").fetchone()
+    counts = connection.execute(
+        f"SELECT count(*), {', '.join(f'count({column})' for column in columns)} FROM parsed"
+    ).fetchone()
     assert counts is not None
     for (column, name), count in zip(columns.items(), counts[1:], strict=True):
         if not count:
@@ -77,7 +81,8 @@ def warnings(connection: duckdb.DuckDBPyConnection, source: Source, clock: Clock
 def _look_alikes(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> list[str]:
     """Ids of one number in several spellings, such as 1, 1.0 and 01."""
     pairs = connection.execute(
-        f"SELECT list(id ORDER BY length(id), id)[:3], count(*) OVER () FROM (SELECT DISTINCT {column} AS id FROM events) "
+        "SELECT list(id ORDER BY length(id), id)[:3], count(*) OVER () "
+        f"FROM (SELECT DISTINCT {column} AS id FROM events) "
         "WHERE try_cast(id AS DECIMAL(38,9)) IS NOT NULL GROUP BY try_cast(id AS DECIMAL(38,9)) HAVING count(*) > 1 "
         "ORDER BY 1 LIMIT 1"
     ).fetchall()
@@ -85,7 +90,7 @@ def _look_alikes(connection: duckdb.DuckDBPyConnection, column: str, name: str) 
         return []
     like = f", such as {', '.join(map(repr, pairs[0][0]))}" if column == "item" else ""
     return [
-        f"{pairs[0][1]} numbers in the column {name!r} are written in several ways{like}: these are different {column}s."
+        f"{pairs[0][1]} numbers of the column {name!r} are written in several ways{like}: they are different {column}s."
     ]
 
 

@@ -72,6 +72,10 @@ def engine(beside: Path, memory: str = "4GB", threads: int = 0) -> Iterator[duck
             raise
         except duckdb.InterruptException:  # how Ctrl-C comes out of a running query
             raise KeyboardInterrupt from None
+        except RuntimeError as error:
+            if "interrupted" not in str(error).lower():
+                raise
+            raise KeyboardInterrupt from None
         except OSError as error:
             if error.errno in _FULL_ERRNO:
                 raise _full(beside) from None

@@ -132,9 +132,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
             raw.seek(0)
             for magic, what in _OTHERS.items():
                 if start.startswith(magic):
-                    raise BadData(
-                        "events_invalid", f"{path} is {what}.", "Unpack it, or use gzip, zstd or Parquet."
-                    )
+                    raise BadData("events_invalid", f"{path} is {what}.", "Unpack it, or use gzip, zstd or Parquet.")
             if start.startswith(_GZIP):
                 yield cast(BinaryIO, gzip.GzipFile(fileobj=raw))
             elif start.startswith(_ZSTD):

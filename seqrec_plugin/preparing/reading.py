@@ -93,9 +93,7 @@ def read(
 
 
 class _Reader:
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, source: Source, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, source: Source, report: Callable[[str], None]) -> None:
         self.connection, self.given, self.report = connection, source, report
         self.source, self.clock, self.guesses = source, Clock("number", times.POSITION), list[Guess]()
         self.files, self.warnings = Files(), list[str]()
@@ -118,7 +116,7 @@ class _Reader:
         self.files.starts.append(self.count)
         self.files.skips.append(form.skip)
         query = rows.query(form, self.source, self.clock, opened.dirty)
-        into = "CREATE TEMP TABLE parsed AS" if len(self.files.paths) == 1 else "INSERT INTO parsed"
+        into = "CREATE OR REPLACE TEMP TABLE parsed AS" if len(self.files.paths) == 1 else "INSERT INTO parsed"
         found = self.connection.execute(f"{into} {query}").fetchone()
         added = found[0] if found else 0
         if added != form.rows:
@@ -142,7 +140,11 @@ class _Reader:
             else:
                 values = form.sample.values(self.source.time)
                 self.clock = times.clock(
-                    self.connection, values, self.source.time_unit, self.source.time_zone, f"{where}: {self.source.time}"
+                    self.connection,
+                    values,
+                    self.source.time_unit,
+                    self.source.time_zone,
+                    f"{where}: {self.source.time}",
                 )
         for guess in self.guesses:
             self.report(f"{guess.role}: {guess.column} ({guess.why})")
@@ -150,7 +152,9 @@ class _Reader:
     def finish(self, files: Sequence[Path]) -> Read:
         """From `parsed` to `events` and `rejects`."""
         if not self.files.paths:
-            raise BadData("dataset_empty", self.warnings[0] if len(files) == 1 else f"All {len(files)} files are empty.")
+            raise BadData(
+                "dataset_empty", self.warnings[0] if len(files) == 1 else f"All {len(files)} files are empty."
+            )
         doubting.empty_columns(self.connection, self.source, _listed(files))
         if self.source.time is not None:
             settled = times.settle(self.connection, self.clock, "parsed", self.files.where, self.source.time)

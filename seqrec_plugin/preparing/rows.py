@@ -131,7 +131,7 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
         dirt = [(f"contains(text, {mark})", literal(why)) for mark, why in _dirt(form.encoding).items()]
         wrong = [dirt[0], *wrong, *dirt[1:]]
     wrong += [
-        ("\"user\" IS NULL OR \"user\" = ''", literal(NO_USER)),
+        ('"user" IS NULL OR "user" = \'\'', literal(NO_USER)),
         ("item IS NULL OR item = ''", literal(NO_ITEM)),
         ("\"user\" = '[PAD]' OR item = '[PAD]'", literal(PADDING)),
         (f"{suspect} AND regexp_matches(\"user\" || item, '[\\t\\n\\r\\x00]')", literal(BROKEN_ID)),
@@ -141,7 +141,10 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
         time, month_first = clock.sql("moment")
         empty = "moment IS NULL"
         if clock.kind != "typed":
-            empty, odd = "moment IS NULL OR trim(moment) = ''", f"CASE WHEN reason = {literal(UNREADABLE_TIME)} THEN moment END"
+            empty, odd = (
+                "moment IS NULL OR trim(moment) = ''",
+                f"CASE WHEN reason = {literal(UNREADABLE_TIME)} THEN moment END",
+            )
         wrong += [(empty, literal(NO_TIME)), ("time IS NULL AND month_first IS NULL", literal(UNREADABLE_TIME))]
     reason = " ".join(f"WHEN {condition} THEN {why}" for condition, why in wrong)
     values = {"user": '"user"', "item": "item", "time": "time", "month_first": "month_first"}
@@ -220,8 +223,8 @@ def _value(role: str, name: str, sample: Sample) -> str:
     if role.startswith("feature"):  # a table of items has one line an item
         return f"nullif(translate({role}, chr(9) || chr(10) || chr(13) || chr(0), '    '), '')"
     values = sample.values(name)
-    commas = sum(bool(_DECIMAL_COMMA.fullmatch(value)) for value in values)
-    text = f"replace({role}, ',', '.')" if 2 * commas > len(values) else role
+    commas = any(map(_DECIMAL_COMMA.fullmatch, values)) and not any("." in value for value in values)
+    text = f"replace({role}, ',', '.')" if commas else role
     number = f"try_cast({text} AS DOUBLE)"
     return f"CASE WHEN isfinite({number}) THEN {number} END"
 

@@ -133,9 +133,7 @@ def epoch(value: str) -> str | None:
     return next((unit for unit, power in reversed(EPOCHS.items()) if 10**power <= size < 10 ** (power + 3)), None)
 
 
-def clock(
-    connection: duckdb.DuckDBPyConnection, values: Sequence[str], unit: str, zone: str, where: str
-) -> Clock:
+def clock(connection: duckdb.DuckDBPyConnection, values: Sequence[str], unit: str, zone: str, where: str) -> Clock:
     """How a column is read, by some of its values and what was said of it.
 
     Args:
@@ -213,7 +211,8 @@ def _unit(
         (one, _, row, value), (other, _, other_row, other_value) = epochs[:2]
         raise BadData(
             "events_invalid",
-            f"{where(row)} has the time {value:f}"[:-10] + f" ({one}), but {where(other_row)} has {other_value:f}"[:-10]
+            f"{where(row)} has the time {value:f}"[:-10]
+            + f" ({one}), but {where(other_row)} has {other_value:f}"[:-10]
             + f" ({other}): the column {column} mixes units.",
             "Name the one that holds for all, such as time_unit: s; other rows are then far from it.",
         )
@@ -267,9 +266,10 @@ def _check_odd(
         good = connection.execute(
             f"SELECT min(rowid) FROM {table} WHERE time IS NOT NULL OR month_first IS NOT NULL"
         ).fetchone()
+        unlike = where(good[0]) if good and good[0] is not None else "others"
         raise BadData(
             "events_invalid",
-            f"{where(row)} has the time {value!r}, unlike {where(good[0]) if good and good[0] is not None else 'others'}: "
+            f"{where(row)} has the time {value!r}, unlike {unlike}: "
             f"the column {column} mixes {_called(clock.kind)} and {_called(other)}.",
             "Name the unit or format that holds for all (time_unit); the other rows are then set aside.",
         )
