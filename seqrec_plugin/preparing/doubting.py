@@ -81,7 +81,8 @@ def warnings(connection: duckdb.DuckDBPyConnection, source: Source, clock: Clock
 def _look_alikes(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> list[str]:
     """Ids of one number in several spellings, such as 1, 1.0 and 01."""
     pairs = connection.execute(
-        f"SELECT list(id ORDER BY length(id), id)[:3], count(*) OVER () FROM (SELECT DISTINCT {column} AS id FROM events) "
+        "SELECT list(id ORDER BY length(id), id)[:3], count(*) OVER () "
+        f"FROM (SELECT DISTINCT {column} AS id FROM events) "
         "WHERE try_cast(id AS DECIMAL(38,9)) IS NOT NULL GROUP BY try_cast(id AS DECIMAL(38,9)) HAVING count(*) > 1 "
         "ORDER BY 1 LIMIT 1"
     ).fetchall()
@@ -89,7 +90,7 @@ def _look_alikes(connection: duckdb.DuckDBPyConnection, column: str, name: str) 
         return []
     like = f", such as {', '.join(map(repr, pairs[0][0]))}" if column == "item" else ""
     return [
-        f"{pairs[0][1]} numbers in the column {name!r} are written in several ways{like}: these are different {column}s."
+        f"{pairs[0][1]} numbers of the column {name!r} are written in several ways{like}: they are different {column}s."
     ]
 
 

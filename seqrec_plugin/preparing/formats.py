@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.preparing import opening
@@ -35,9 +36,9 @@ class Format:
     behaviors: Mapping[str, str] = field(default_factory=dict)
 
 
-def _csv(columns: str, *, delimiter: str = ",", header: bool, unit: str, quote: bool = False, **roles: object) -> Source:
+def _csv(columns: str, *, delimiter: str = ",", header: bool, unit: str, quote: bool = False, **roles: Any) -> Source:
     """A CSV of columns in this order; what is not named besides is not read."""
-    named = {"behavior": None, "numbers": (), "features": (), **roles}
+    named: dict[str, Any] = {"behavior": None, "numbers": (), "features": (), **roles}
     return Source(
         format="csv",
         delimiter=delimiter,
@@ -45,7 +46,7 @@ def _csv(columns: str, *, delimiter: str = ",", header: bool, unit: str, quote: 
         header=header,
         columns=() if header else tuple(columns.split()),
         time_unit=unit,
-        **named,  # type: ignore[arg-type]
+        **named,
     )
 
 
@@ -57,7 +58,9 @@ def _keys(*names: str) -> Callable[[str], bool]:
     return lambda line: line.lstrip().startswith("{") and all(f'"{name}"' in line for name in names)
 
 
-def _json(user: str, item: str, time: str, unit: str, numbers: tuple[str, ...], features: tuple[str, ...] = ()) -> Source:
+def _json(
+    user: str, item: str, time: str, unit: str, numbers: tuple[str, ...], features: tuple[str, ...] = ()
+) -> Source:
     return Source(
         format="jsonl",
         user=user,
@@ -70,8 +73,8 @@ def _json(user: str, item: str, time: str, unit: str, numbers: tuple[str, ...], 
     )
 
 
-_IDS = {"user": "user_id", "item": "item_id", "time": "timestamp"}
-_RATED = {**_IDS, "numbers": ("rating",)}
+_IDS: dict[str, Any] = {"user": "user_id", "item": "item_id", "time": "timestamp"}
+_RATED: dict[str, Any] = {**_IDS, "numbers": ("rating",)}
 _NUMBER = r"\d+(\.\d+)?"
 _ASIN = r"[0-9B][0-9A-Z]{9}"
 
@@ -128,9 +131,7 @@ FORMATS: dict[str, Format] = {
         (
             Variant(
                 _matches("timestamp,visitorid,event,itemid,transactionid"),
-                _csv(
-                    "", header=True, unit="ms", user="visitorid", item="itemid", time="timestamp", behavior="event"
-                ),
+                _csv("", header=True, unit="ms", user="visitorid", item="itemid", time="timestamp", behavior="event"),
                 "events.csv",
             ),
         ),

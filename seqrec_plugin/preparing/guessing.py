@@ -222,7 +222,7 @@ class _Guesser:
 
     def _is_number(self, name: str) -> bool:
         values = self.sample.values(name)
-        return sum(bool(_NUMBER.fullmatch(value)) for value in values) > 0.5 * len(values)
+        return bool(values) and sum(bool(_NUMBER.fullmatch(value)) for value in values) >= 0.5 * len(values)
 
 
 def _refuse_floats(sample: Sample, role: str, name: str, where: str) -> None:

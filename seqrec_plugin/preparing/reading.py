@@ -116,7 +116,7 @@ class _Reader:
         self.files.starts.append(self.count)
         self.files.skips.append(form.skip)
         query = rows.query(form, self.source, self.clock, opened.dirty)
-        into = "CREATE TEMP TABLE parsed AS" if len(self.files.paths) == 1 else "INSERT INTO parsed"
+        into = "CREATE OR REPLACE TEMP TABLE parsed AS" if len(self.files.paths) == 1 else "INSERT INTO parsed"
         found = self.connection.execute(f"{into} {query}").fetchone()
         added = found[0] if found else 0
         if added != form.rows:
@@ -152,7 +152,9 @@ class _Reader:
     def finish(self, files: Sequence[Path]) -> Read:
         """From `parsed` to `events` and `rejects`."""
         if not self.files.paths:
-            raise BadData("dataset_empty", self.warnings[0] if len(files) == 1 else f"All {len(files)} files are empty.")
+            raise BadData(
+                "dataset_empty", self.warnings[0] if len(files) == 1 else f"All {len(files)} files are empty."
+            )
         doubting.empty_columns(self.connection, self.source, _listed(files))
         if self.source.time is not None:
             settled = times.settle(self.connection, self.clock, "parsed", self.files.where, self.source.time)

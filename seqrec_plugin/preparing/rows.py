@@ -223,8 +223,8 @@ def _value(role: str, name: str, sample: Sample) -> str:
     if role.startswith("feature"):  # a table of items has one line an item
         return f"nullif(translate({role}, chr(9) || chr(10) || chr(13) || chr(0), '    '), '')"
     values = sample.values(name)
-    commas = sum(bool(_DECIMAL_COMMA.fullmatch(value)) for value in values)
-    text = f"replace({role}, ',', '.')" if 2 * commas > len(values) else role
+    commas = any(map(_DECIMAL_COMMA.fullmatch, values)) and not any("." in value for value in values)
+    text = f"replace({role}, ',', '.')" if commas else role
     number = f"try_cast({text} AS DOUBLE)"
     return f"CASE WHEN isfinite({number}) THEN {number} END"
 

@@ -101,7 +101,9 @@ def dialect(path: Path, sample: Sequence[str], source: Source) -> Dialect:
     rows = [_split(line, delimiter, quote) for line in lines]
     header = source.header
     if header == "auto":
-        header = not source.columns and not any(_is_value(field) for field in rows[0])
+        header = not any(_is_value(field) for field in rows[0])
+        if source.columns:  # they are for a file without a header; this one may have one all the same
+            header = header and len(rows) > 1 and any(_is_value(field) for field in rows[1])
         if not header and not source.columns:
             raise BadData(
                 "events_invalid",

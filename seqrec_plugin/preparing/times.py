@@ -266,9 +266,10 @@ def _check_odd(
         good = connection.execute(
             f"SELECT min(rowid) FROM {table} WHERE time IS NOT NULL OR month_first IS NOT NULL"
         ).fetchone()
+        unlike = where(good[0]) if good and good[0] is not None else "others"
         raise BadData(
             "events_invalid",
-            f"{where(row)} has the time {value!r}, unlike {where(good[0]) if good and good[0] is not None else 'others'}: "
+            f"{where(row)} has the time {value!r}, unlike {unlike}: "
             f"the column {column} mixes {_called(clock.kind)} and {_called(other)}.",
             "Name the unit or format that holds for all (time_unit); the other rows are then set aside.",
         )

@@ -81,7 +81,9 @@ def test_a_later_file_without_a_column_is_named(read):
 
 def test_ids_are_byte_for_byte_and_look_alikes_are_told(read):
     ids = ["1", "1.0", "01", " lead", "trail ", "NA", "null", "1e5", "True", "ünï", "'q", 'in "quotes"']
-    lines = [f'{item if chr(34) not in item else chr(34) + item.replace(chr(34), chr(34) * 2) + chr(34)}' for item in ids]
+    lines = [
+        f"{item if chr(34) not in item else chr(34) + item.replace(chr(34), chr(34) * 2) + chr(34)}" for item in ids
+    ]
     found = read("user,item,time\n" + "".join(f"u,{item},{1700000000 + i}\n" for i, item in enumerate(lines)))
     assert [row[1] for row in read.events()] == ids
     assert any("'1', '01', '1.0'" in warning and "different items" in warning for warning in found.warnings)
@@ -100,7 +102,7 @@ def test_integers_of_json_are_their_decimal_text(read):
 
 
 def test_an_id_of_floats_is_refused(read):
-    with pytest.raises(BadData, match="'item' of the items holds numbers with decimals, such as 3.0"):
+    with pytest.raises(BadData, match=r"'item' of the items holds numbers with decimals, such as 3\.0"):
         read('{"user": "a", "item": 3.0, "time": 1700000000}\n', "a.jsonl")
     path = read.folder / "a.parquet"
     read.connection.execute(f"COPY (SELECT 1.5::DOUBLE AS \"user\", 'x' AS item, 1700000000 AS time) TO '{path}'")
