@@ -28,6 +28,8 @@ CODES: dict[str, str] = {
     "dataset_empty": "a data set holds no events",
     "dataset_invalid": "a data set's file cannot be read as an atomic file",
     "dataset_too_short": "no user has enough events to train on",
+    "events_invalid": "files of events, or their columns, cannot be understood",
+    "events_rejected": "too many rows of the files of events cannot be read",
     "unknown_user": "no event of this user is in the data",
     "run_invalid": "a run folder is missing, incomplete or damaged",
     "splits_differ": "runs of one table were made over different data or splits",
