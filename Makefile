@@ -1,4 +1,5 @@
 # make demo      train, evaluate, export, verify and recommend on MovieLens-100k (the first time some minutes)
+# make shop-demo a shop's raw log: clean, train, recommend, and say how likely a purchase is (some minutes)
 # make test      install and run the tests
 # make conformance  run every client of export/clients over every vector and every hostile bundle (half a minute each)
 # make lint      format, lint and types
@@ -23,12 +24,12 @@ PORT := 8000
 # As in: make test ARGS="tests/cli -x"
 ARGS :=
 
-.PHONY: help install demo demo-evaluate test conformance lint docs notebook web web-demo clean
+.PHONY: help install demo demo-evaluate shop-demo test conformance lint docs notebook web web-demo clean
 # A demo that was interrupted goes on where it was: make must not delete what it had.
 .PRECIOUS: $(STAMP) $(RUN)/metrics.json $(BUNDLE)/manifest.json
 
 help:
-	@sed -n '1,10s/^# //p' Makefile
+	@sed -n '1,11s/^# //p' Makefile
 
 install: $(STAMP)
 
@@ -71,6 +72,39 @@ demo: demo-evaluate $(BUNDLE)/manifest.json
 	@echo "  $(SEQREC) recommend $(BUNDLE) --history 1,71,95 --titles      another taste: Toy Story, The Lion King, Aladdin"
 	@echo "  $(SEQREC) inspect $(BUNDLE)                                   what the bundle says of itself"
 	@echo "  $(SEQREC) train configs/lstm_ml100k.yaml -o runs/mine --set hidden_size=128      a model of your own"
+
+# From a CSV to probabilities: examples/shop says what is in it. Each step is made again only if what it reads is newer.
+SHOP := examples/shop
+
+data/shop_log/events.csv: $(SHOP)/make.py | $(STAMP)
+	@$(BIN)/python $(SHOP)/make.py $@
+
+data/shop/shop.inter: data/shop_log/events.csv $(SHOP)/recipe.yaml | $(STAMP)
+	@$(SEQREC) prepare data/shop_log/events.csv -o data/shop --recipe $(SHOP)/recipe.yaml --force
+	@touch $@
+
+runs/shop_%/metrics.json: $(SHOP)/%.yaml data/shop/shop.inter | $(STAMP)
+	@if [ -d runs/shop_$* ] && [ ! -f $@ ]; then again=--resume; else again=--force; fi; \
+	$(SEQREC) train $(SHOP)/$*.yaml --data data/shop -o runs/shop_$* $$again
+
+bundles/shop_%/manifest.json: runs/shop_%/metrics.json | $(STAMP)
+	@$(SEQREC) export runs/shop_$* -o bundles/shop_$* --force
+
+.PRECIOUS: data/shop_log/events.csv data/shop/shop.inter runs/shop_%/metrics.json bundles/shop_%/manifest.json
+
+shop-demo: bundles/shop_behavior/manifest.json bundles/shop_ranker/manifest.json
+	@echo
+	@echo "Someone looked at a phone (0003) and put its neighbour (0004) into the cart. What will they look at next? And buy?"
+	@$(SEQREC) recommend bundles/shop_behavior --history 0003,0004,0004 --behavior view,view,cart,view -k 5 --titles
+	@$(SEQREC) recommend bundles/shop_behavior --history 0003,0004,0004 --behavior view,view,cart,purchase -k 5 --titles --include-seen
+	@echo
+	@echo "How likely is each act on these things, if it came next, to be a purchase? After a look, and after a look of a minute and the cart:"
+	@$(SEQREC) score bundles/shop_ranker --history 0003 --behavior view \
+	  --features '{"price": [199], "停留秒数": [5]}' --candidates 0004,0029,0100 --titles
+	@$(SEQREC) score bundles/shop_ranker --history 0003,0004,0004 --behavior view,view,cart \
+	  --features '{"price": [199, 249, 249], "停留秒数": [5, 60, 60]}' --candidates 0004,0029,0100 --titles
+	@echo
+	@echo "What was found in the log: data/shop/report.html"
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
