@@ -21,7 +21,8 @@ from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.data_files import check_data, titles_of
 from seqrec_plugin.recbole_bridge.options import training_options
-from seqrec_plugin.recbole_bridge.settings import Resolved, read_yaml
+from seqrec_plugin.recbole_bridge.reading import read_yaml
+from seqrec_plugin.recbole_bridge.settings import Resolved
 from seqrec_plugin.split import Split
 from seqrec_plugin.vocabulary import Vocabulary
 

@@ -14,27 +14,40 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("config")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder to make.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's own folder, such as data/shop."
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one option; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in the output folder.")
 @click.option("--force", is_flag=True, help="Replace a run that is in the output folder already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool, force: bool, as_json: bool) -> None:
+def command(
+    config: str,
+    output: Path,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Train a model of ours, or a sequential model of RecBole's, and evaluate its best epoch.
 
-    CONFIG is a YAML file, or the name of one that ships with seqrec (see `seqrec init --list`).
+    CONFIG is a YAML file, or the name of one that ships with seqrec (see `seqrec init --list`). --data FOLDER sets
+    data_path and dataset. What the data set says of itself, in FOLDER/NAME.yaml, are defaults below CONFIG.
 
     \b
     Examples:
       seqrec train lstm_ml100k -o runs/demo
       seqrec train lstm_ml100k -o runs/small --set hidden_size=32 --set epochs=5
       seqrec train lstm_ml100k -o runs/gru --set model=GRU4Rec
+      seqrec train lstm_ml100k -o runs/films --data data/films
     """
     from seqrec_plugin.cli import shipped
     from seqrec_plugin.recbole_bridge.settings import resolve
 
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one of them.")
-    resolved = resolve(shipped.find(config), overrides)
+    resolved = resolve(shipped.find(config), overrides, data)
     from seqrec_plugin.checkpoint import LAST_FILE, RunFolder
 
     RunFolder.check_output(output, force, resume)
@@ -71,7 +84,8 @@ def _cut(run: RunFolder) -> str:
 
 def _show(resolved: object) -> None:
     """The effective configuration on stderr: what the user and seqrec chose, with its source."""
-    from seqrec_plugin.recbole_bridge.settings import Resolved, yaml_text
+    from seqrec_plugin.recbole_bridge.reading import yaml_text
+    from seqrec_plugin.recbole_bridge.settings import Resolved
 
     assert isinstance(resolved, Resolved)
     shown = {key: s for key, s in resolved.settings.items() if s.source not in ("RecBole", resolved.model)}

@@ -11,16 +11,14 @@ from pathlib import Path
 
 from seqrec_plugin import atomic
 from seqrec_plugin.errors import BadData, WrongUsage
+from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.options import fields_read, training_options
-from seqrec_plugin.recbole_bridge.settings import Resolved, recbole_folder
+from seqrec_plugin.recbole_bridge.settings import Resolved
 
 
 def data_file(resolved: Resolved) -> Path:
     """The `.inter` file of a configuration; ml-100k is the one in RecBole's wheel."""
-    name = resolved.dataset
-    if name == "ml-100k":
-        return recbole_folder() / "dataset_example" / name / f"{name}.inter"
-    return Path(str(resolved.values["data_path"])) / name / f"{name}.inter"
+    return data_set.folder(resolved.dataset, resolved.values["data_path"]) / f"{resolved.dataset}.inter"
 
 
 def check_data(resolved: Resolved) -> str:

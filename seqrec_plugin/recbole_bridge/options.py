@@ -137,10 +137,10 @@ def load_fields(model: str, values: Mapping[str, Any], by_user: bool = False) ->
     load_col = values.get("load_col")
     if not isinstance(load_col, Mapping) or "inter" not in load_col:
         return load_col
-    fields = list(load_col["inter"])
-    if fields == ["user_id", "item_id"] and not by_user:
-        fields = [values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
-    more = fields_read(model, values)
+    fields, more = list(load_col["inter"]), fields_read(model, values)
+    if not by_user:
+        named = [values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+        fields, more = (named if fields == ["user_id", "item_id"] else fields), [*named, *more]
     return {**load_col, "inter": fields + [field for field in more if field not in fields]}
 
 
