@@ -20,7 +20,7 @@ from recbole.utils import FeatureSource, FeatureType
 from seqrec_plugin import atomic, registry
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT, NEXT_BEHAVIOR, EventColumns, negatives
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
-from seqrec_plugin.recbole_bridge.options import TrainingOptions, columns_read, training_options
+from seqrec_plugin.recbole_bridge.options import TrainingOptions, columns_read, fields_read, training_options
 
 #: The field of a row that holds the number of its target's event in `Sequences`.
 ROW = "_row"
@@ -107,8 +107,9 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
         """Keep times, behaviours and numbers as the file has them: RecBole scales them, and then rounds to float32."""
         options, columns = self._training, self._columns
         self._raw = {}
-        if self.time_field in self.inter_feat:
-            times = self.inter_feat[self.time_field].to_numpy(np.float64)
+        clock = options.TIMESTAMP_FIELD or self.time_field
+        if clock in self.inter_feat or clock in fields_read(self.config["model"], self.config.final_config_dict):
+            times = self._column(clock).to_numpy(np.float64)
             self._raw[_TIME] = times * atomic.unit_seconds(times, options.time_unit)
         if options.target_behaviors or BEHAVIOR in columns or NEXT_BEHAVIOR in columns:
             self._raw[_BEHAVIOR], self.behaviors = self._read_behaviors(options.BEHAVIOR_FIELD)
@@ -143,7 +144,7 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             raise BadData(
                 "dataset_invalid",
                 f"The data set {self.dataset_name!r} was loaded without the field {field!r}.",
-                "Add it to load_col, or name another with BEHAVIOR_FIELD or NUMERIC_FIELDS.",
+                "Add it to load_col, or name another with BEHAVIOR_FIELD, NUMERIC_FIELDS or TIMESTAMP_FIELD.",
             )
         return self.inter_feat[field]
 
@@ -183,7 +184,9 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             items=self.inter_feat[self.iid_field].numpy(),
             offsets=np.concatenate([starts, [len(users)]]),
             users=users[starts],
-            columns=EventColumns(raw[_TIME], raw.get(_BEHAVIOR), raw.get(_FEATURES), self._labels(raw.get(_BEHAVIOR))),
+            columns=EventColumns(
+                raw.get(_TIME), raw.get(_BEHAVIOR), raw.get(_FEATURES), self._labels(raw.get(_BEHAVIOR))
+            ),
         )
         if len(starts) == len(users):
             raise BadData(
