@@ -12,7 +12,7 @@
 | `ranks.npz` | the rank of each valid and test target, masked and unmasked: user data; older runs have none |
 | `curve.jsonl` | one line an epoch, the seconds of its training and validation among it |
 | `log.txt`, `recbole/` | RecBole's log, checkpoint and tensorboard |
-| `last.pt` | while training goes on: everything that `--resume` needs |
+| `last.pt`, `origins.json` | while training goes on: everything that `--resume` needs |
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ RANKS_FILE = "ranks.npz"
 CURVE_FILE = "curve.jsonl"
 LOG_FILE = "log.txt"
 LAST_FILE = "last.pt"
+ORIGINS_FILE = "origins.json"
 RECBOLE_FOLDER = "recbole"
 _LISTED = (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, SPLIT_FILE, PROBE_FILE, METRICS_FILE, CURVE_FILE, RANKS_FILE)
 _OPTIONAL = (RANKS_FILE,)
@@ -59,12 +60,32 @@ recbole/): keep it where the events themselves may be kept. What `seqrec export`
 """
 
 
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run that another came from: its folder's name, the sha256 of its weights, and its best epoch, from 0."""
+
+    run: str
+    weights: str
+    epoch: int
+
+
+class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The runs that a run came from.
+
+    `refit_of` is the run whose configuration and number of epochs were trained again, on all events; `began_from` the
+    one whose weights training began with.
+    """
+
+    refit_of: Origin | None = None
+    began_from: Origin | None = None
+
+
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`run.json`. `files` holds each sha256.
 
     `ours` tells whether the model is in our registry, `imported` whether it is RecBole's own in our portable form;
     where neither is so, only RecBole can run it. `parameters` counts the numbers that are trained, `peak_memory` is in
-    bytes, `cut` says that `time_limit` ended the training. These and what follows are empty in runs of older releases.
+    bytes, `cut` says that `time_limit` ended the training, `retired` are the indices of items that are known and never
+    recommended. These and what follows are empty in runs of older releases.
     """
 
     format_version: int
@@ -92,6 +113,8 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str = ""
     date: str = ""
     imported: bool = False
+    origins: Origins = Origins()
+    retired: tuple[int, ...] = ()
 
     @property
     def told_target_time(self) -> bool:
@@ -185,7 +208,8 @@ class RunFolder:
         there = [name for name in _LISTED if name not in _OPTIONAL or (self.path / name).is_file()]
         files = {name: _sha256(self.path / name) for name in there}
         self.save_json(RUN_FILE, msgspec.structs.replace(info, files=files))
-        (self.path / LAST_FILE).unlink(missing_ok=True)
+        for name in (LAST_FILE, ORIGINS_FILE):
+            (self.path / name).unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -232,6 +256,15 @@ class RunFolder:
             return msgspec.json.decode(data, type=RunInfo)
         except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise BadData("run_invalid", f"{self.path / RUN_FILE} is not valid: {error}.") from None
+
+    def begun_with(self) -> Origins:
+        """The runs that an unfinished run came from."""
+        if not (self.path / ORIGINS_FILE).is_file():
+            return Origins()
+        try:
+            return msgspec.json.decode(self._read(ORIGINS_FILE), type=Origins)
+        except (ValueError, RecursionError) as error:
+            raise BadData("run_invalid", f"{self.path / ORIGINS_FILE} cannot be read: {error}.") from None
 
     def vocabulary(self) -> Vocabulary:
         """Index ↔ item, with titles."""
@@ -327,6 +360,11 @@ class RunFolder:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         self.write(RANKS_FILE, buffer.getvalue())
+
+    def save_origins(self, origins: Origins) -> None:
+        """Write what an unfinished run came from, where it came from any run."""
+        if origins != Origins():
+            self.write(ORIGINS_FILE, msgspec.json.encode(origins))
 
     def save_lines(self, name: str, records: Iterable[Any]) -> None:
         """Write JSON lines."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from seqrec_plugin import imported, metrics, ranking, registry
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import NEXT, Row, negatives, padded
-from seqrec_plugin.errors import BadData
+from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.models import options
 from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.split import Split
@@ -41,6 +41,7 @@ def load_model(run: RunFolder) -> SequenceModel:
         model.load_state_dict(run.weights())
     except RuntimeError as error:
         raise BadData("run_invalid", f"The weights in {run.path} do not fit {info.model}: {error}.") from None
+    model.item_table.retire(info.retired)
     return model.eval()
 
 
@@ -108,10 +109,29 @@ def rank_targets(
     return {"row": rows, "masked": np.concatenate(masked), "unmasked": np.concatenate(unmasked)}
 
 
+def check_measurable(run: RunFolder) -> None:
+    """Whether a run has events that it did not learn from.
+
+    Raises:
+        WrongUsage: `bad_value` for a refit.
+    """
+    if (refitted := run.info.origins.refit_of) is not None:
+        raise WrongUsage(
+            "bad_value",
+            f"{run.path} learned from all events, so that none is left to measure it on.",
+            f"What is known of its quality is that of {refitted.run}, the run it is a refit of; see its metrics.json.",
+        )
+
+
 def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Metrics of the valid and test parts: `{"valid": {"targets": n, "masked": {…}, "unmasked": {…}}, "test": …}`."""
+    """Metrics of the valid and test parts: `{"valid": {"targets": n, "masked": {…}, "unmasked": {…}}, "test": …}`.
+
+    Raises:
+        WrongUsage: `bad_value` for a refit, which has nothing held out.
+    """
     import torch
 
+    check_measurable(run)
     model, split = load_model(run), run.split()
 
     def score(item_seq: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
