@@ -78,6 +78,7 @@ class Kind(NamedTuple):
     exclude_seen: bool = True
     max_history: int = 8
     top_k: int = 15
+    retired: tuple[int, ...] = ()
 
 
 #: Folder → what it holds. A folder that was in a release is never changed, only others are added.
@@ -100,6 +101,7 @@ KINDS = {
         target_behaviors=("buy",),
     ),
     "sasrec-no-state": Kind("SASRec"),
+    "lstm4rec-retired-items": Kind("LSTM4Rec", exclude_seen=False, top_k=40, retired=(2, 3, 17)),
 }
 
 
@@ -130,6 +132,7 @@ def build(name: str) -> tuple[SequenceModel, Vocabulary]:
         for weight in model.parameters():
             if weight.requires_grad:
                 weight.add_(torch.randn_like(weight) * 0.3)
+    model.item_table.retire(kind.retired)
     return model.eval(), Vocabulary(tokens, titles)
 
 
