@@ -37,6 +37,7 @@ from seqrec_plugin.manifest import (
 )
 from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.runtime import Recommender
+from seqrec_plugin.titles import match, read
 from seqrec_plugin.verifying import Check
 from seqrec_plugin.vocabulary import Vocabulary
 
@@ -54,6 +55,7 @@ def export(
     *,
     top_k: int = 100,
     embeddings: bool = False,
+    titles: Path | None = None,
     force: bool = False,
     report: Report,
 ) -> Manifest:
@@ -64,6 +66,7 @@ def export(
         output: the bundle's folder, made here, only if every check holds.
         top_k: K of the graph, cut to the catalogue.
         embeddings: write `item_embeddings.npy` too, for a search of one's own.
+        titles: a file of titles that count before the run's (see `titles.read`).
         force: replace a bundle that is there already.
         report: told of each check that holds.
 
@@ -74,6 +77,13 @@ def export(
     run = RunFolder.open(run_path)
     set_threads(run.info.threads)
     info, model, vocabulary = run.info, load_model(run), run.vocabulary()
+    if titles is not None:
+        found = match(vocabulary, read(titles), titles)
+        vocabulary = found.vocabulary
+        strange = f"; it names {found.strange} that the model does not know" if found.strange else ""
+        report(
+            Check("titles", f"{found.titled} of {vocabulary.n_items - 1} items have theirs from {titles.name}{strange}")
+        )
     provenance = Provenance(
         model=info.model,
         config=info.model_config,
