@@ -51,7 +51,10 @@ CURVE_FILE = "curve.jsonl"
 LOG_FILE = "log.txt"
 LAST_FILE = "last.pt"
 ORIGINS_FILE = "origins.json"
+README_FILE = "README.txt"
 RECBOLE_FOLDER = "recbole"
+#: What `RunInfo.purged` says until a purge has come to its end.
+PURGING = "begun"
 _LISTED = (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, SPLIT_FILE, PROBE_FILE, METRICS_FILE, CURVE_FILE, RANKS_FILE)
 _OPTIONAL = (RANKS_FILE,)
 
@@ -85,7 +88,8 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `ours` tells whether the model is in our registry, `imported` whether it is RecBole's own in our portable form;
     where neither is so, only RecBole can run it. `parameters` counts the numbers that are trained, `peak_memory` is in
     bytes, `cut` says that `time_limit` ended the training, `retired` are the indices of items that are known and never
-    recommended. These and what follows are empty in runs of older releases.
+    recommended, `purged` is the day on which what was of users was removed (or `PURGING`). These and what follows are
+    empty in runs of older releases.
     """
 
     format_version: int
@@ -115,6 +119,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     imported: bool = False
     origins: Origins = Origins()
     retired: tuple[int, ...] = ()
+    purged: str = ""
 
     @property
     def told_target_time(self) -> bool:
@@ -172,7 +177,7 @@ class RunFolder:
                 path.rename(replaced)
             (path / RECBOLE_FOLDER).mkdir(parents=True, exist_ok=True)
             run = cls(path, replaced)
-            run.write("README.txt", _NOTE.encode())
+            run.write(README_FILE, _NOTE.encode())
         except OSError as error:
             raise BadData("output_unwritable", f"{path} cannot be written: {error.strerror}.") from None
         return run
@@ -266,6 +271,20 @@ class RunFolder:
         except (ValueError, RecursionError) as error:
             raise BadData("run_invalid", f"{self.path / ORIGINS_FILE} cannot be read: {error}.") from None
 
+    def check_not_purged(self) -> None:
+        """Whether the run still has its events.
+
+        Raises:
+            BadData: `run_invalid`.
+        """
+        if day := self.info.purged:
+            how = f"was purged on {day}" if day != PURGING else "was purged, but not to the end (do it again)"
+            raise BadData(
+                "run_invalid",
+                f"{self.path} {how}: its events are gone, and nothing can be measured on them any more.",
+                f"What training measured is in {METRICS_FILE}.",
+            )
+
     def vocabulary(self) -> Vocabulary:
         """Index ↔ item, with titles."""
         return Vocabulary.decode(self._read(VOCABULARY_FILE))
@@ -285,7 +304,12 @@ class RunFolder:
             raise BadData("run_invalid", f"{self.path / WEIGHTS_FILE} cannot be read: {error}.") from None
 
     def split(self) -> Split:
-        """The events and their parts."""
+        """The events and their parts.
+
+        Raises:
+            BadData: `run_invalid` where the file cannot be read, or the run was purged.
+        """
+        self.check_not_purged()
         try:
             with np.load(io.BytesIO(self._read(SPLIT_FILE)), allow_pickle=False) as arrays:
                 names = ("items", "offsets", "train", "valid", "test")
@@ -304,6 +328,7 @@ class RunFolder:
         Raises:
             BadData: `run_invalid` where the file cannot be read, or an older release wrote the run without it.
         """
+        self.check_not_purged()
         if RANKS_FILE not in self.info.files:
             hint = "Train it again: an older release kept only the means."
             raise BadData("run_invalid", f"{self.path} has no {RANKS_FILE}.", hint)
@@ -317,7 +342,9 @@ class RunFolder:
             raise BadData("run_invalid", f"{self.path / RANKS_FILE} cannot be read: {error}.") from None
 
     def probe(self) -> list[Row]:
-        """Some real histories."""
+        """Some real histories; none, where the run was purged."""
+        if self.info.purged:
+            return []
         try:
             found = [msgspec.json.decode(line, type=list[int] | _Probe) for line in self._read(PROBE_FILE).splitlines()]
             return [_row(_Probe(p) if isinstance(p, list) else p) for p in found]

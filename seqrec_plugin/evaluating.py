@@ -114,7 +114,9 @@ def check_measurable(run: RunFolder) -> None:
 
     Raises:
         WrongUsage: `bad_value` for a refit.
+        BadData: `run_invalid` where the run was purged.
     """
+    run.check_not_purged()
     if (refitted := run.info.origins.refit_of) is not None:
         raise WrongUsage(
             "bad_value",
