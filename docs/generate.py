@@ -12,7 +12,8 @@ from pathlib import Path
 from seqrec_plugin import registry
 from seqrec_plugin.models.options import Described, describe
 from seqrec_plugin.recbole_bridge import keys
-from seqrec_plugin.recbole_bridge.settings import defaults_of, yaml_text
+from seqrec_plugin.recbole_bridge.reading import yaml_text
+from seqrec_plugin.recbole_bridge.settings import defaults_of
 
 PAGE = Path(__file__).with_name("models.md")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqrec_plugin import checkpoint, comparing, machine, tabulating, training
+from seqrec_plugin import checkpoint, comparing, machine, starting, tabulating
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.comparing import Candidate, Outcome
 from seqrec_plugin.errors import BadData, WrongUsage
@@ -71,7 +71,7 @@ def jobs(plan: Plan, output: Path, *, force: bool = False) -> list[Job]:
             state = "new"
             if (folder / checkpoint.CONFIG_FILE).is_file():
                 run = RunFolder(folder)
-                changed = training.changed_keys(run, entry.with_seed(seed))
+                changed = starting.changed_keys(run, entry.with_seed(seed))
                 if run.finished and RunFolder.open(folder).info.data_sha256 != fingerprint:
                     changed.append("the data")
                 state = "changed" if changed else "done" if run.finished else "begun"

@@ -20,7 +20,7 @@ It holds nothing about any user.
 | catalogue | {n_items} items |
 | history | the newest {max_history} events are read{carried} |
 | one answer | {answer} |
-{columns}{newcomer}{more}| trained | epoch {epoch}, seed {seed} |
+{columns}{newcomer}{more}| trained | epoch {epoch}, seed {seed}{beginning} |
 | agreement with torch | {absolute:.1e} at most, over {histories} histories |
 {metrics}
 ## From Python
@@ -100,6 +100,7 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
         more=_more(manifest),
         carried="; a state can be carried instead" if manifest.state else "; no state is carried",
         epoch=manifest.provenance.epoch + 1,
+        beginning=_beginning(manifest),
         seed=manifest.provenance.seed,
         absolute=manifest.parity.max_absolute,
         histories=manifest.parity.histories,
@@ -148,9 +149,7 @@ def _more(manifest: Manifest) -> str:
     rows = []
     if manifest.int8:
         cost = f"{manifest.int8.ndcg_int8:.4f} for {manifest.int8.ndcg:.4f} on {manifest.int8.targets} targets"
-        rows.append(
-            f"| `{INT8_FILE}` | the same in fewer bytes, at an NDCG@10 of {cost} ({manifest.int8.part} part) |\n"
-        )
+        rows.append(f"| `{INT8_FILE}` | the same in fewer bytes, at an NDCG@10 of {cost} |\n")
     if ENCODER_FILE in manifest.files:
         rows.append(f"| `{ENCODER_FILE}` | history to user embedding, for a search of one's own |\n")
     if EMBEDDINGS_FILE in manifest.files:
@@ -179,15 +178,30 @@ def _joined(value: Any) -> str:
     return shlex.quote(",".join(map(str, value)) if isinstance(value, list) else json.dumps(value))
 
 
+def _beginning(manifest: Manifest) -> str:
+    """What training began with, and how much it learned from."""
+    began, told = manifest.provenance.metrics.get("began_from"), ""
+    if began:
+        told = f"; begun with the weights of `{began['run']}`, {began['new_items']} items new to it"
+        if began["retired"]:
+            told += f", {began['retired']} that are known but never recommended"
+    return told + ("; on all events" if "before_refit" in manifest.provenance.metrics else "")
+
+
 def _metrics(manifest: Manifest) -> str:
-    measured = manifest.provenance.metrics.get("test")
+    found = manifest.provenance.metrics
+    before = found.get("before_refit")
+    measured = (before or found).get("test")
     if not measured:
         return ""
+    where = "On the test split"
+    if before:
+        where = f"Of the run `{before['run']}`, before this model learned from all events, on its test split"
     targets = f", {measured['targets']} targets" if "targets" in measured else ""
     if "probability" in measured:
         rows = "".join(f"| {name} | {value:.4f} |\n" for name, value in measured["probability"].items())
-        return f"\nOn the test split{targets}:\n\n| metric | value |\n| --- | --- |\n{rows}"
+        return f"\n{where}{targets}:\n\n| metric | value |\n| --- | --- |\n{rows}"
     masked, unmasked = measured["masked"], measured["unmasked"]
     rows = "".join(f"| {name} | {value:.4f} | {unmasked[name]:.4f} |\n" for name, value in masked.items())
     head = "| metric | own history left out of the ranking | kept in |\n| --- | --- | --- |\n"
-    return f"\nOn the test split{targets}:\n\n{head}{rows}"
+    return f"\n{where}{targets}:\n\n{head}{rows}"

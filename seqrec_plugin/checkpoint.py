@@ -12,7 +12,7 @@
 | `ranks.npz` | the rank of each valid and test target, masked and unmasked: user data; older runs have none |
 | `curve.jsonl` | one line an epoch, the seconds of its training and validation among it |
 | `log.txt`, `recbole/` | RecBole's log, checkpoint and tensorboard |
-| `last.pt` | while training goes on: everything that `--resume` needs |
+| `last.pt`, `origins.json` | while training goes on: everything that `--resume` needs |
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ RANKS_FILE = "ranks.npz"
 CURVE_FILE = "curve.jsonl"
 LOG_FILE = "log.txt"
 LAST_FILE = "last.pt"
+ORIGINS_FILE = "origins.json"
+README_FILE = "README.txt"
 RECBOLE_FOLDER = "recbole"
+#: What `RunInfo.purged` says until a purge has come to its end.
+PURGING = "begun"
 _LISTED = (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, SPLIT_FILE, PROBE_FILE, METRICS_FILE, CURVE_FILE, RANKS_FILE)
 _OPTIONAL = (RANKS_FILE,)
 
@@ -60,12 +64,33 @@ recbole/): keep it where the events themselves may be kept. What `seqrec export`
 """
 
 
+class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run that another came from: its folder's name, the sha256 of its weights, and its best epoch, from 0."""
+
+    run: str
+    weights: str
+    epoch: int
+
+
+class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The runs that a run came from.
+
+    `refit_of` is the run whose configuration and number of epochs were trained again, on all events; `began_from` the
+    one whose weights training began with.
+    """
+
+    refit_of: Origin | None = None
+    began_from: Origin | None = None
+
+
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`run.json`. `files` holds each sha256.
 
     `ours` tells whether the model is in our registry, `imported` whether it is RecBole's own in our portable form;
     where neither is so, only RecBole can run it. `parameters` counts the numbers that are trained, `peak_memory` is in
-    bytes, `cut` says that `time_limit` ended the training. These and what follows are empty in runs of older releases.
+    bytes, `cut` says that `time_limit` ended the training, `retired` are the indices of items that are known and never
+    recommended, `purged` is the day on which what was of users was removed (or `PURGING`). These and what follows are
+    empty in runs of older releases.
     """
 
     format_version: int
@@ -94,6 +119,9 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str = ""
     date: str = ""
     imported: bool = False
+    origins: Origins = Origins()
+    retired: tuple[int, ...] = ()
+    purged: str = ""
 
     @property
     def told_target_time(self) -> bool:
@@ -151,7 +179,7 @@ class RunFolder:
                 path.rename(replaced)
             (path / RECBOLE_FOLDER).mkdir(parents=True, exist_ok=True)
             run = cls(path, replaced)
-            run.write("README.txt", _NOTE.encode())
+            run.write(README_FILE, _NOTE.encode())
         except OSError as error:
             raise BadData("output_unwritable", f"{path} cannot be written: {error.strerror}.") from None
         return run
@@ -187,7 +215,8 @@ class RunFolder:
         there = [name for name in _LISTED if name not in _OPTIONAL or (self.path / name).is_file()]
         files = {name: _sha256(self.path / name) for name in there}
         self.save_json(RUN_FILE, msgspec.structs.replace(info, files=files))
-        (self.path / LAST_FILE).unlink(missing_ok=True)
+        for name in (LAST_FILE, ORIGINS_FILE):
+            (self.path / name).unlink(missing_ok=True)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -235,6 +264,29 @@ class RunFolder:
         except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise BadData("run_invalid", f"{self.path / RUN_FILE} is not valid: {error}.") from None
 
+    def begun_with(self) -> Origins:
+        """The runs that an unfinished run came from."""
+        if not (self.path / ORIGINS_FILE).is_file():
+            return Origins()
+        try:
+            return msgspec.json.decode(self._read(ORIGINS_FILE), type=Origins)
+        except (ValueError, RecursionError) as error:
+            raise BadData("run_invalid", f"{self.path / ORIGINS_FILE} cannot be read: {error}.") from None
+
+    def check_not_purged(self) -> None:
+        """Whether the run still has its events.
+
+        Raises:
+            BadData: `run_invalid`.
+        """
+        if day := self.info.purged:
+            how = f"was purged on {day}" if day != PURGING else "was purged, but not to the end (do it again)"
+            raise BadData(
+                "run_invalid",
+                f"{self.path} {how}: its events are gone, and nothing can be measured on them any more.",
+                f"What training measured is in {METRICS_FILE}.",
+            )
+
     def vocabulary(self) -> Vocabulary:
         """Index ↔ item, with titles."""
         return Vocabulary.decode(self._read(VOCABULARY_FILE))
@@ -254,7 +306,12 @@ class RunFolder:
             raise BadData("run_invalid", f"{self.path / WEIGHTS_FILE} cannot be read: {error}.") from None
 
     def split(self) -> Split:
-        """The events and their parts."""
+        """The events and their parts.
+
+        Raises:
+            BadData: `run_invalid` where the file cannot be read, or the run was purged.
+        """
+        self.check_not_purged()
         try:
             with np.load(io.BytesIO(self._read(SPLIT_FILE)), allow_pickle=False) as arrays:
                 names = ("items", "offsets", "train", "valid", "test")
@@ -273,6 +330,7 @@ class RunFolder:
         Raises:
             BadData: `run_invalid` where the file cannot be read, or an older release wrote the run without it.
         """
+        self.check_not_purged()
         if RANKS_FILE not in self.info.files:
             hint = "Train it again: an older release kept only the means."
             raise BadData("run_invalid", f"{self.path} has no {RANKS_FILE}.", hint)
@@ -286,7 +344,9 @@ class RunFolder:
             raise BadData("run_invalid", f"{self.path / RANKS_FILE} cannot be read: {error}.") from None
 
     def probe(self) -> list[Row]:
-        """Some real histories."""
+        """Some real histories; none, where the run was purged."""
+        if self.info.purged:
+            return []
         try:
             found = [msgspec.json.decode(line, type=list[int] | _Probe) for line in self._read(PROBE_FILE).splitlines()]
             return [_row(_Probe(p) if isinstance(p, list) else p) for p in found]
@@ -329,6 +389,11 @@ class RunFolder:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         self.write(RANKS_FILE, buffer.getvalue())
+
+    def save_origins(self, origins: Origins) -> None:
+        """Write what an unfinished run came from, where it came from any run."""
+        if origins != Origins():
+            self.write(ORIGINS_FILE, msgspec.json.encode(origins))
 
     def save_lines(self, name: str, records: Iterable[Any]) -> None:
         """Write JSON lines."""

@@ -43,6 +43,7 @@ def load_model(run: RunFolder) -> SequenceModel:
         model.load_state_dict(run.weights())
     except RuntimeError as error:
         raise BadData("run_invalid", f"The weights in {run.path} do not fit {info.model}: {error}.") from None
+    model.item_table.retire(info.retired)
     return model.eval()
 
 
@@ -110,8 +111,29 @@ def rank_targets(
     return {"row": rows, "masked": np.concatenate(masked), "unmasked": np.concatenate(unmasked)}
 
 
+def check_measurable(run: RunFolder) -> None:
+    """Whether a run has events that it did not learn from.
+
+    Raises:
+        WrongUsage: `bad_value` for a refit.
+        BadData: `run_invalid` where the run was purged.
+    """
+    run.check_not_purged()
+    if (refitted := run.info.origins.refit_of) is not None:
+        raise WrongUsage(
+            "bad_value",
+            f"{run.path} learned from all events, so that none is left to measure it on.",
+            f"What is known of its quality is that of {refitted.run}, the run it is a refit of; see its metrics.json.",
+        )
+
+
 def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
-    """Metrics of the valid and test parts: `{"valid": {"targets": n, "masked": {…}, "unmasked": {…}}, "test": …}`."""
+    """Metrics of the valid and test parts: `{"valid": {"targets": n, "masked": {…}, "unmasked": {…}}, "test": …}`.
+
+    Raises:
+        WrongUsage: `bad_value` for a refit, which has nothing held out.
+    """
+    check_measurable(run)
     model, split = load_model(run), run.split()
     results: dict[str, dict[str, Any]] = {}
     for part in ("valid", "test"):
@@ -129,13 +151,13 @@ def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
 def rank_validation(model: SequenceModel, split: Split, max_history: int) -> tuple[float, int]:
     """NDCG@10 of the validation part, history masked, and its number of targets.
 
-    Raises:
-        WrongUsage: `bad_value` where the split has no such part.
+    Where nothing was held out, as in a refit, each user's last event stands in: good enough to compare two ways of
+    computing one model, and nothing else.
     """
-    if not len(split.valid):
-        raise WrongUsage("bad_value", "The run has no validation part to judge int8 by.", "Export without --int8.")
-    found = rank_targets(_scorer(model), split, split.valid, max_history, model.columns)
-    return metrics.summarise(found["masked"])["NDCG@10"], len(split.valid)
+    last = split.offsets[1:] - 1
+    rows = split.valid if len(split.valid) else last[np.isin(last, split.train)]
+    found = rank_targets(_scorer(model), split, rows, max_history, model.columns)
+    return metrics.summarise(found["masked"])["NDCG@10"], len(rows)
 
 
 def _scorer(model: SequenceModel) -> Scorer:

@@ -47,6 +47,7 @@ from seqrec_plugin.manifest import (
 )
 from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.runtime import Recommender
+from seqrec_plugin.titles import match, read
 from seqrec_plugin.verifying import Check
 from seqrec_plugin.vocabulary import Vocabulary
 
@@ -73,6 +74,7 @@ def export(
     encoder: bool = False,
     int8: bool = False,
     most_drop: float = MOST_DROP,
+    titles: Path | None = None,
     force: bool = False,
     report: Report,
 ) -> Manifest:
@@ -85,7 +87,8 @@ def export(
         embeddings: write `item_embeddings.npy` too, for a search of one's own.
         encoder: write `encoder.onnx` too, the graph without scores and items.
         int8: write `model_int8.onnx` too.
-        most_drop: the share of NDCG@10 on the validation part that int8 may cost.
+        most_drop: the share of NDCG@10 that int8 may cost, on the validation part; in a refit on last events.
+        titles: a file of titles that count before the run's (see `titles.read`).
         force: replace a bundle that is there already.
         report: told of each check that holds.
 
@@ -97,9 +100,19 @@ def export(
     set_threads(run.info.threads)
     info, model, vocabulary = run.info, load_model(run), run.vocabulary()
 
+    if int8:
+        run.check_not_purged()
+
     def judge(judged: SequenceModel) -> tuple[float, int]:
         return rank_validation(judged, run.split(), info.max_history)
 
+    if titles is not None:
+        found = match(vocabulary, read(titles), titles)
+        vocabulary = found.vocabulary
+        strange = f"; it names {found.strange} that the model does not know" if found.strange else ""
+        report(
+            Check("titles", f"{found.titled} of {vocabulary.n_items - 1} items have theirs from {titles.name}{strange}")
+        )
     provenance = Provenance(
         model=info.model,
         config=info.model_config,
@@ -222,10 +235,14 @@ def write_bundle(
 def item_embeddings(model: SequenceModel) -> bytes:
     """`item_embeddings.npy`: float32 [n_items − 1, embedding_size + 1], row i for index i + 1, the bias last.
 
-    With 1 appended to a user embedding the inner product is the score.
+    With 1 appended to a user embedding the inner product is the score. The row of an item that is never recommended is
+    zeros and the lowest float32 there is: databases of vectors take no infinity.
     """
     table = model.item_table
-    both = torch.cat([table.weight, table.bias.unsqueeze(1)], dim=1)[1:].detach().to(torch.float32)
+    both = torch.cat([table.weight, table.bias.unsqueeze(1)], dim=1).detach().to(torch.float32)
+    both[table.never] = 0
+    both[table.never, -1] = torch.finfo(torch.float32).min
+    both = both[1:]
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(both.numpy()), allow_pickle=False)
     return buffer.getvalue()
@@ -242,7 +259,7 @@ def _judge_int8(model: SequenceModel, rounded: SequenceModel, judge: Judge, most
     """What int8 costs in ranking; too much is an error."""
     (ndcg, targets), (ndcg_int8, _) = judge(model), judge(rounded)
     drop = (ndcg - ndcg_int8) / ndcg if ndcg > 0 else 0.0
-    told = f"NDCG@10 {ndcg_int8:.4f} with int8, {ndcg:.4f} without, on {targets} validation targets"
+    told = f"NDCG@10 {ndcg_int8:.4f} with int8, {ndcg:.4f} without, on {targets} held-out targets"
     if drop > most_drop:
         raise Failed(
             "check_failed",
@@ -250,7 +267,7 @@ def _judge_int8(model: SequenceModel, rounded: SequenceModel, judge: Judge, most
             "Serve model.onnx as it is, or allow more with --int8-max-drop.",
         )
     report(Check("int8 ranks as well", f"{told}: {-drop:+.2%}"))
-    return Int8("valid", targets, ndcg, ndcg_int8, drop, most_drop)
+    return Int8(targets, ndcg, ndcg_int8, drop, most_drop)
 
 
 def _size(model: SequenceModel) -> int:
@@ -413,10 +430,10 @@ class _Difference:
         """Compare, remember, and fail where a value is further away than the tolerance."""
         if not found.size:
             return
-        apart = np.abs(found.astype(np.float64) - expected)
+        apart = _apart(found, expected)
         self.absolute = max(self.absolute, float(apart.max()))
         self.relative = max(self.relative, float((apart / np.maximum(np.abs(expected), 1e-3)).max()))
-        if not (apart <= TOLERANCE + TOLERANCE * np.abs(expected)).all():
+        if not ((apart <= TOLERANCE + TOLERANCE * np.abs(expected)) & np.isfinite(apart)).all():
             raise Failed("check_failed", f"onnxruntime's {what} is {apart.max():.2g} away from torch's.")
 
 
@@ -452,13 +469,20 @@ def _check_parity(model: SequenceModel, recommender: Recommender, probe: Sequenc
     return Parity(len(probe), difference.absolute, difference.relative, TOLERANCE)
 
 
+def _apart(found: Floats, expected: Floats) -> npt.NDArray[np.float64]:
+    """Absolute differences; where both are −inf there is none: an item that is never recommended."""
+    never = np.isneginf(found) & np.isneginf(expected)
+    apart: npt.NDArray[np.float64] = np.abs(np.where(never, 0.0, found) - np.where(never, 0.0, expected))
+    return apart
+
+
 def _check_order(items: Indices, scores: Floats) -> None:
     """The graph's items must be torch's, but neighbours closer than the tolerance may change places."""
     expected, best = ranking.top_k(scores, items.shape[1])
-    reached = np.take_along_axis(scores, items, axis=1)
-    apart = np.abs(reached - best)
-    if not (apart <= TOLERANCE + TOLERANCE * np.abs(best)).all():
-        row, place = np.argwhere(apart > TOLERANCE + TOLERANCE * np.abs(best))[0]
+    apart = _apart(np.take_along_axis(scores, items, axis=1), best)
+    near = (apart <= TOLERANCE + TOLERANCE * np.abs(best)) & np.isfinite(apart)
+    if not near.all():
+        row, place = np.argwhere(~near)[0]
         raise Failed(
             "check_failed",
             f"onnxruntime puts item {items[row, place]} at place {place + 1}, torch puts {expected[row, place]} there.",

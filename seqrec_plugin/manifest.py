@@ -96,7 +96,6 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     written.
     """
 
-    part: str
     targets: int
     ndcg: float
     ndcg_int8: float

@@ -12,7 +12,8 @@ from typing import Any
 
 from seqrec_plugin.comparing import POPULARITY
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
-from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, read_yaml, resolve_given
+from seqrec_plugin.recbole_bridge.reading import read_yaml
+from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, resolve_given
 
 #: Keys of an entry, and of the file, that are the benchmark's and no option of a model.
 _OF_ENTRY = ("model", "name", "config", "seeds")

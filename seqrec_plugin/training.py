@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqrec_plugin import checkpoint, machine, registry
+from seqrec_plugin import checkpoint, machine, registry, starting
 from seqrec_plugin.checkpoint import RunFolder, RunInfo
 from seqrec_plugin.columns import LABEL, NEXT_BEHAVIOR, Row
+from seqrec_plugin.curve import Curve
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
-from seqrec_plugin.recbole_bridge.data_files import check_data, titles_of
+from seqrec_plugin.recbole_bridge.data_files import check_data, data_file, titles_of
 from seqrec_plugin.recbole_bridge.options import numeric_transforms, training_options
-from seqrec_plugin.recbole_bridge.settings import Resolved, read_yaml
+from seqrec_plugin.recbole_bridge.settings import Resolved
 from seqrec_plugin.split import Split
+from seqrec_plugin.starting import Start
 from seqrec_plugin.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -31,12 +33,20 @@ if TYPE_CHECKING:
 #: Where fewer targets than this repeat an earlier item of their user, serving leaves out what was seen.
 RARE_REPEATS = 0.05
 
+FRESH = Start()
+
 #: Real histories kept for the parity check of an export.
 PROBES = 256
 
 
 def train(
-    resolved: Resolved, output: Path, reporter: Reporter, *, resume: bool = False, force: bool = False
+    resolved: Resolved,
+    output: Path,
+    reporter: Reporter,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    start: Start = FRESH,
 ) -> RunFolder:
     """Train a model and leave a run folder.
 
@@ -46,14 +56,20 @@ def train(
         reporter: told of the progress.
         resume: go on with an interrupted run in `output`, to the same result as an uninterrupted one.
         force: replace a run that is in `output` already.
+        start: what to start from; of a refit, `resolved` is the `configuration` (see `starting`).
 
     Raises:
         SeqrecError: the data, the configuration or the training is wrong; see the codes.
     """
+    start.check(output)
     data_sha256, titles = check_data(resolved), titles_of(resolved)
+    if start.refit is not None:
+        starting.check_same_data(start.refit, data_sha256, data_file(resolved))
+    if start.initial is not None:
+        starting.check_fits(start.initial, resolved)
     run = RunFolder.create(output, force, resume)
     if resume:
-        _check_same(run, resolved)
+        _check_same(run, resolved, start)
     if run.finished:
         return run
     threads = set_threads(resolved.values["threads"])
@@ -61,24 +77,25 @@ def train(
     with contained(run):
         try:
             run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
+            run.save_origins(start.origins)
             with _strangers_bugs(resolved.model):
-                trainer, dataset, parts = build(resolved, run)
+                trainer, dataset, parts = build(resolved, run, start)
         except BaseException:
             if not resume:
                 run.abandon()
             raise
         run.settle()
-        curve = _Curve(run, trainer, reporter, resume)
+        curve = Curve(run, trainer, reporter, resume)
         trainer.reporter = curve
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
             trainer.resume(run.path / checkpoint.LAST_FILE)
         with _strangers_bugs(resolved.model):
-            trainer.fit(parts[0], parts[1], verbose=True, saved=True, show_progress=False, callback_fn=curve.validated)
+            if start.refit is not None:
+                trainer.fit(parts[0], callback_fn=curve.trained)
+            else:
+                trainer.fit(parts[0], parts[1], callback_fn=curve.validated)
         split = split_of(trainer, dataset, parts)
-        results, ranks = {}, {}
-        for part, data in (("valid", parts[1]), ("test", parts[2])):
-            results[part] = evaluate(trainer, data, part == "valid")
-            ranks[part] = trainer.ranks
+        results, ranks = _measured(trainer, parts, start.refit)
 
     config = trainer.config
     info = RunInfo(
@@ -90,8 +107,7 @@ def train(
         data_sha256=data_sha256,
         n_items=int(dataset.item_num),
         max_history=int(config["MAX_ITEM_LIST_LENGTH"]),
-        # What was viewed is bought later: where behaviours are told apart, a seen item may come again.
-        exclude_seen=split.columns.behavior is None and share_of_repeats(split) < RARE_REPEATS,
+        exclude_seen=_excludes_seen(split, start.refit),
         seed=int(config["seed"]),
         epoch=curve.best_epoch,
         order="exact time, ties in file order" if config["exact_time"] else "RecBole's (time as float32)",
@@ -107,16 +123,53 @@ def train(
         cut=trainer.cut,
         machine=machine.processor(),
         date=machine.today(),
+        origins=start.origins,
+        retired=_retired(dataset, start.initial),
     )
     weights = trainer.model.network if resolved.ours else trainer.model
     run.save_weights(weights.state_dict())
     run.write(checkpoint.VOCABULARY_FILE, vocabulary_of(dataset, titles).encode())
     run.save_split(split)
     run.save_probe(probe_of(split, trainer.model.network.columns if resolved.ours else (), info.seed))
-    run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
-    run.save_ranks(ranks)
+    run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **_beginning(info, start.initial), **results})
+    if ranks:
+        run.save_ranks(ranks)
     run.finish(info)
     return run
+
+
+def _measured(trainer: BaselineTrainer, parts: Any, refit: RunFolder | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The metrics and ranks of valid and test; of a refit, which has nothing held out, those of its run."""
+    if refit is not None:
+        before = {part: found for part, found in refit.metrics().items() if part in ("valid", "test")}
+        return {"before_refit": {"run": refit.path.resolve().name, "epoch": refit.info.epoch, **before}}, {}
+    results, ranks = {}, {}
+    for part, data in (("valid", parts[1]), ("test", parts[2])):
+        results[part] = evaluate(trainer, data, part == "valid")
+        ranks[part] = trainer.ranks
+    return results, ranks
+
+
+def _beginning(info: RunInfo, initial: RunFolder | None) -> dict[str, Any]:
+    """What the metrics say of a warm start: its run, and how many items are new or retired."""
+    if initial is None:
+        return {}
+    new, before = info.n_items - initial.info.n_items, initial.path.resolve().name
+    return {"began_from": {"run": before, "epoch": initial.info.epoch, "new_items": new, "retired": len(info.retired)}}
+
+
+def _retired(dataset: Any, initial: RunFolder | None) -> tuple[int, ...]:
+    return () if initial is None else starting.vanished(initial, dataset.sequences.items)
+
+
+def _excludes_seen(split: Split, refit: RunFolder | None) -> bool:
+    """Whether serving leaves out what a user has seen: where repeats are rare; a refit serves as its run did.
+
+    What was viewed is bought later: where behaviours are told apart, a seen item may come again.
+    """
+    if refit is not None:
+        return refit.info.exclude_seen
+    return split.columns.behavior is None and share_of_repeats(split) < RARE_REPEATS
 
 
 @contextlib.contextmanager
@@ -145,22 +198,23 @@ def versions() -> dict[str, str]:
     return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
 
 
-def _check_same(run: RunFolder, resolved: Resolved) -> None:
+def _check_same(run: RunFolder, resolved: Resolved, start: Start) -> None:
     """A resumed run must be the same run."""
-    changed = changed_keys(run, resolved)
+    before = run.info.origins if run.finished else run.begun_with()
+    for option, was, now in (
+        ("--refit", before.refit_of, start.origins.refit_of),
+        ("--init-from", before.began_from, start.origins.began_from),
+    ):
+        if was != now:
+            what = f"with {option} {was.run}" if was is not None else f"without {option}"
+            raise WrongUsage("bad_value", f"{run.path} was started {what}.", "Resume it in the same way.")
+    changed = starting.changed_keys(run, resolved)
     if changed:
         raise WrongUsage(
             "bad_value",
             f"{run.path} was started with other values of {', '.join(changed)}.",
             "Resume with the same configuration, or start a new run.",
         )
-
-
-def changed_keys(run: RunFolder, resolved: Resolved) -> list[str]:
-    """The keys in which a run's configuration, finished or not, differs from this one."""
-    before = read_yaml(run.path / checkpoint.CONFIG_FILE)
-    now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
-    return sorted(key for key in {*now, *before} if key not in now or key not in before or before[key] != now[key])
 
 
 @contextlib.contextmanager
@@ -190,12 +244,13 @@ def contained(run: RunFolder) -> Iterator[None]:
         board.close()
 
 
-def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any]:
+def build(resolved: Resolved, run: RunFolder, start: Start = FRESH) -> tuple[BaselineTrainer, Any, Any]:
     """RecBole's config, data, model and trainer, made by its own functions."""
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import EvaluatorType, get_model, get_trainer, init_seed
 
     from seqrec_plugin.recbole_bridge.config import recbole_config
+    from seqrec_plugin.recbole_bridge.dataset import Followed
 
     try:
         config = recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
@@ -203,9 +258,12 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
         raise
     except RECBOLES as error:
         raise WrongUsage("bad_value", f"RecBole does not accept this configuration: {words(error)}.") from error
+    if start.initial is not None:
+        config.followed = Followed(start.initial.vocabulary().tokens, start.initial.info.behaviors)
     init_seed(config["seed"], config["reproducibility"])
     try:
         dataset = create_dataset(config)
+        dataset.train_on_all = start.refit is not None
         logging.getLogger().info(dataset)
         parts = data_preparation(config, dataset)
     except SeqrecError:
@@ -230,9 +288,15 @@ def build(resolved: Resolved, run: RunFolder) -> tuple[BaselineTrainer, Any, Any
     init_seed(config["seed"], config["reproducibility"])
     model = get_model(config["model"])(config, dataset).to(config["device"])
     logging.getLogger().info(model)
+    if start.refit is not None:
+        starting.check_same_items(start.refit, _tokens(dataset))
+    if start.initial is not None:
+        starting.begin(model.network, start.initial)
+        model.network.item_table.retire(_retired(dataset, start.initial))
     trainer: BaselineTrainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.saved_model_file = str(run.path / checkpoint.RECBOLE_FOLDER / f"{resolved.model}.pth")
     trainer.select_masked = True
+    trainer.keeps_numbers = start.initial is not None
     trainer.last_file = run.path / checkpoint.LAST_FILE
     return trainer, dataset, parts
 
@@ -244,58 +308,6 @@ RECBOLES = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImpl
 def words(error: BaseException) -> str:
     """An exception in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
-
-
-class _Curve:
-    """Writes `curve.jsonl` as the epochs go by, and passes the progress on."""
-
-    def __init__(self, run: RunFolder, trainer: BaselineTrainer, reporter: Reporter, resume: bool) -> None:
-        self._run, self._trainer, self._reporter = run, trainer, reporter
-        self._records = run.curve() if resume else []
-        self._began = 0.0
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch (from 0) whose weights are kept; of equal ones the latest, as RecBole's early stopping has it."""
-        sign = 1 if self._trainer.valid_metric_bigger else -1
-        best: int = max(self._records, key=lambda record: (sign * record["score"], record["epoch"]))["epoch"]
-        return best
-
-    def epoch_begins(self, epoch: int, batches: int) -> None:
-        """See `Reporter`."""
-        self._records = [record for record in self._records if record["epoch"] < epoch]
-        self._began = time.monotonic()
-        self._reporter.epoch_begins(epoch, batches)
-
-    def batch_ends(self) -> None:
-        """See `Reporter`."""
-        self._reporter.batch_ends()
-
-    def epoch_ends(self, record: dict[str, Any]) -> None:
-        """See `Reporter`."""
-        self._reporter.epoch_ends(record)
-
-    def validated(self, epoch: int, score: float) -> None:
-        """RecBole calls this after each validation."""
-        from seqrec_plugin.evaluating import summarise_ranks
-
-        loss = self._trainer.train_loss_dict[epoch]
-        record = {
-            "epoch": epoch,
-            "loss": float(loss),
-            "score": float(score),
-            "metric": self._trainer.config["valid_metric"],
-            "valid": summarise_ranks(self._trainer.ranks),
-            "seconds": round(time.monotonic() - self._began, 3),
-            "training_seconds": round(self._trainer.training_seconds, 3),
-            "validation_seconds": round(self._trainer.validation_seconds, 3),
-            "elapsed_seconds": round(self._trainer.elapsed, 3),
-        }
-        if self._trainer.cut:
-            record["cut"] = True
-        self._records.append(record)
-        self._run.save_lines(checkpoint.CURVE_FILE, self._records)
-        self.epoch_ends(record)
 
 
 def evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str, Any]:
@@ -317,6 +329,8 @@ def split_of(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:
     sequences = dataset.sequences
     # Sorted, and each once: a row of probabilities may have one of another item beside it.
     train, valid, test = (np.unique(part.dataset.inter_feat[ROW].numpy()) for part in parts)
+    if dataset.train_on_all:
+        valid = test = train[:0]
     names = (*trainer.model.network.columns, LABEL) if hasattr(trainer.model, "network") else ()
     wanted = dataset.wanted if NEXT_BEHAVIOR in names else 0
     columns = sequences.columns.only(names)
@@ -343,5 +357,9 @@ def probe_of(split: Split, names: Sequence[str], seed: int) -> list[Row]:
 
 def vocabulary_of(dataset: Any, titles: dict[str, str]) -> Vocabulary:
     """RecBole's item ids, in its order."""
-    tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field][1:]]
+    tokens = _tokens(dataset)
     return Vocabulary(tokens, [titles.get(token) for token in tokens] if titles else None)
+
+
+def _tokens(dataset: Any) -> list[str]:
+    return [str(token) for token in dataset.field2id_token[dataset.iid_field][1:]]

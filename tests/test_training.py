@@ -17,7 +17,8 @@ import torch
 from seqrec_plugin import checkpoint, evaluating
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
-from seqrec_plugin.recbole_bridge.settings import read_yaml, resolve
+from seqrec_plugin.recbole_bridge.reading import read_yaml
+from seqrec_plugin.recbole_bridge.settings import resolve
 from seqrec_plugin.training import train
 from tests.conftest import AWKWARD, Silent, reseal, write_dataset
 

@@ -84,6 +84,7 @@ class Kind(NamedTuple):
     int8: bool = False
     encoder: bool = False
     weights_apart: bool = False
+    retired: tuple[int, ...] = ()
 
 
 #: Folder → what it holds. A folder that was in a release is never changed, only others are added.
@@ -119,6 +120,7 @@ KINDS = {
         },
         target_behaviors=("buy",),
     ),
+    "lstm4rec-retired-items": Kind("LSTM4Rec", exclude_seen=False, top_k=40, retired=(2, 3, 17)),
 }
 
 
@@ -150,6 +152,7 @@ def build(name: str) -> tuple[SequenceModel, Vocabulary]:
         for weight in model.parameters():
             if weight.requires_grad:
                 weight.add_(torch.randn_like(weight) * 0.3)
+    model.item_table.retire(kind.retired)
     return model.eval(), Vocabulary(tokens, titles)
 
 

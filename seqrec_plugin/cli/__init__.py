@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "Show what a bundle says of itself.",
     "recommend": "Recommend items for histories.",
     "score": "Say how probable a next step is, by a bundle of probabilities.",
+    "purge": "Remove what a run folder holds of users.",
     "doctor": "Find what is wrong with this installation.",
 }
 

@@ -13,7 +13,8 @@ import click
 def command(run: Path, as_json: bool) -> None:
     """Evaluate a run again from its weights and its split: valid and test, masked and unmasked.
 
-    It needs torch, not RecBole. For a model that only RecBole can run it shows the metrics that training wrote.
+    It needs torch, not RecBole. For a model that only RecBole can run it shows the metrics that training wrote. A
+    refit, which learned from all events, cannot be evaluated.
 
     \b
     Examples:
@@ -22,11 +23,11 @@ def command(run: Path, as_json: bool) -> None:
     """
     from seqrec_plugin.checkpoint import RunFolder
     from seqrec_plugin.cli.tables import show_metrics
+    from seqrec_plugin.evaluating import check_measurable, evaluate_run, set_threads
 
     folder = RunFolder.open(run)
+    check_measurable(folder)
     if folder.info.portable:
-        from seqrec_plugin.evaluating import evaluate_run, set_threads
-
         set_threads(folder.info.threads)
         metrics = evaluate_run(folder)
     else:

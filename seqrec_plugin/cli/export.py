@@ -24,6 +24,7 @@ import click
     metavar="SHARE",
     help="The share of validation NDCG@10 that int8 may cost.",
 )
+@click.option("--titles", type=click.Path(path_type=Path), metavar="FILE", help="Titles of items: .item, .csv or .tsv.")
 @click.option("--web", type=click.Path(path_type=Path), metavar="PAGE", help="Also make a folder with a web page.")
 @click.option("--force", is_flag=True, help="Replace what is in the output folders already: a bundle, a page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON lines.")
@@ -35,6 +36,7 @@ def command(
     encoder: bool,
     int8: bool,
     int8_max_drop: float,
+    titles: Path | None,
     web: Path | None,
     force: bool,
     as_json: bool,
@@ -42,6 +44,9 @@ def command(
     """Turn a run into a bundle: one ONNX file with its state, its catalogue, and vectors that prove a port right.
 
     Each check is printed as it holds; if one fails there is no bundle, and the exit code is 1.
+
+    --titles FILE brings new titles without a new training: its first line names the columns, such as item_id and title.
+    An item that it does not name keeps the title that the data set gave it.
 
     With --web PAGE a page is written beside it that recommends in the browser, with no program on a server; any server
     of files can serve it. For a bundle that is there already: `seqrec export BUNDLE --web PAGE`.
@@ -51,16 +56,25 @@ def command(
       seqrec export runs/demo -o bundles/demo
       seqrec export runs/demo -o bundles/demo --top-k 500 --force
       seqrec export runs/demo -o bundles/small --int8 --encoder --embeddings
+      seqrec export runs/demo -o bundles/titled --titles titles.csv
     """
     if output is None and web is None:
         raise click.UsageError("Say where the bundle shall be: -o BUNDLE.")
+    if output is None and titles is not None:
+        raise click.UsageError("Titles are the bundle's: give -o BUNDLE too.")
     if web is not None:
         from seqrec_plugin.web import check_built, write_page
 
         check_built()  # before a bundle is made
     bundle = run
     if output is not None:
-        more = {"embeddings": embeddings, "encoder": encoder, "int8": int8, "most_drop": int8_max_drop}
+        more = {
+            "embeddings": embeddings,
+            "encoder": encoder,
+            "int8": int8,
+            "most_drop": int8_max_drop,
+            "titles": titles,
+        }
         _export(run, output, as_json, top_k=top_k, force=force, **more)
         bundle = output
     if web is not None:

@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 
-def reporter(epochs: int) -> _Bar | _Lines:
+def reporter(epochs: int, validated: bool = True) -> _Bar | _Lines:
     """A bar where stderr is a terminal, else plain lines; a context manager around the training."""
-    return _Bar(epochs) if sys.stderr.isatty() else _Lines(epochs)
+    return _Bar(epochs, validated) if sys.stderr.isatty() else _Lines(epochs)
 
 
 def _line(record: dict[str, Any], epochs: int, best: float) -> str:
+    if "score" not in record:
+        return f"epoch {record['epoch'] + 1:>3}/{epochs}  loss {record['loss']:.4f}  {record['seconds']:.1f} s"
     mark = "  best so far" if record["score"] >= best else ""
     return (
         f"epoch {record['epoch'] + 1:>3}/{epochs}  loss {record['loss']:.4f}  "
@@ -39,15 +41,16 @@ class _Lines:
 
     def epoch_ends(self, record: dict[str, Any]) -> None:
         click.echo(_line(record, self.epochs, self.best), err=True)
-        self.best = max(self.best, record["score"])
+        self.best = max(self.best, record.get("score", self.best))
 
 
 class _Bar:
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, validated: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self.epochs, self.best, self.last = epochs, float("-inf"), "validation NDCG@10 after the first epoch"
+        self.epochs, self.best = epochs, float("-inf")
+        first = "validation NDCG@10 after the first epoch" if validated else "on all events"
         self.progress = Progress(
             TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
             BarColumn(bar_width=24),
@@ -58,7 +61,7 @@ class _Bar:
             console=Console(stderr=True),
             transient=True,
         )
-        self.task = self.progress.add_task("", total=None, epoch=1, last=self.last)
+        self.task = self.progress.add_task("", total=None, epoch=1, last=first)
 
     def __enter__(self) -> _Bar:
         return self
@@ -76,6 +79,8 @@ class _Bar:
         self.progress.advance(self.task)
 
     def epoch_ends(self, record: dict[str, Any]) -> None:
-        self.best = max(self.best, record["score"])
-        last = f"loss {record['loss']:.3f}  {record['metric']} {record['score']:.4f} (best {self.best:.4f})"
+        last = f"loss {record['loss']:.3f}"
+        if "score" in record:
+            self.best = max(self.best, record["score"])
+            last += f"  {record['metric']} {record['score']:.4f} (best {self.best:.4f})"
         self.progress.update(self.task, last=last)

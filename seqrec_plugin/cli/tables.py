@@ -60,7 +60,7 @@ def options_table(title: str, options: Sequence[Described]) -> str:
 
     The meaning wraps in its column, or stands below where the terminal leaves it no column.
     """
-    from seqrec_plugin.recbole_bridge.settings import yaml_text
+    from seqrec_plugin.recbole_bridge.reading import yaml_text
 
     rows = [(title, "type", "default", "range", "meaning")]
     rows += [(o.name, o.type, yaml_text(o.default), o.range, o.meaning) for o in options]

@@ -9,32 +9,56 @@ import click
 
 if TYPE_CHECKING:
     from seqrec_plugin.checkpoint import RunFolder
+    from seqrec_plugin.recbole_bridge.settings import Resolved
+    from seqrec_plugin.starting import Start
 
 
 @click.command()
-@click.argument("config")
+@click.argument("config", required=False)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder to make.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's own folder, such as data/shop."
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one option; may be repeated.")
+@click.option("--refit", type=click.Path(path_type=Path), metavar="RUN", help="Train RUN again, on all events.")
+@click.option("--init-from", type=click.Path(path_type=Path), metavar="RUN", help="Begin with RUN's weights and items.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in the output folder.")
 @click.option("--force", is_flag=True, help="Replace a run that is in the output folder already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool, force: bool, as_json: bool) -> None:
+def command(
+    config: str | None,
+    output: Path,
+    data: Path | None,
+    overrides: tuple[str, ...],
+    refit: Path | None,
+    init_from: Path | None,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Train a model of ours, or a sequential model of RecBole's, and evaluate its best epoch.
 
-    CONFIG is a YAML file, or the name of one that ships with seqrec (see `seqrec init --list`).
+    CONFIG is a YAML file, or the name of one that ships with seqrec (see `seqrec init --list`). --data FOLDER sets
+    data_path and dataset. What the data set says of itself, in FOLDER/NAME.yaml, are defaults below CONFIG.
+
+    --refit RUN trains as RUN was trained, for as many epochs as its validation chose, but on all events: the run to
+    export for production. --init-from RUN begins with RUN's weights, on newer data: items keep their index, new ones
+    come after, and those without an event any more are never recommended. With either, CONFIG is RUN's if left out.
 
     \b
     Examples:
       seqrec train lstm_ml100k -o runs/demo
       seqrec train lstm_ml100k -o runs/small --set hidden_size=32 --set epochs=5
       seqrec train lstm_ml100k -o runs/gru --set model=GRU4Rec
+      seqrec train lstm_ml100k -o runs/films --data data/films
+      seqrec train --refit runs/demo -o runs/demo_all
+      seqrec train --init-from runs/demo -o runs/demo_newer --set epochs=2
     """
-    from seqrec_plugin.cli import shipped
-    from seqrec_plugin.recbole_bridge.settings import resolve
-
     if resume and force:
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one of them.")
-    resolved = resolve(shipped.find(config), overrides)
+    if config is None and refit is None and init_from is None:
+        raise click.UsageError("Name a configuration (see `seqrec init --list`), or a run: --refit, --init-from.")
+    resolved, start = _what(config, overrides, data, refit, init_from)
     from seqrec_plugin.checkpoint import LAST_FILE, RunFolder
 
     RunFolder.check_output(output, force, resume)
@@ -46,22 +70,52 @@ def command(config: str, output: Path, overrides: tuple[str, ...], resume: bool,
     from seqrec_plugin.training import train
 
     try:
-        with reporter(int(resolved.values["epochs"])) as progress:
-            run = train(resolved, output, progress, resume=resume, force=force)
+        with reporter(int(resolved.values["epochs"]), validated=refit is None) as progress:
+            run = train(resolved, output, progress, resume=resume, force=force, start=start)
     except KeyboardInterrupt:
         if (output / LAST_FILE).exists():
             click.echo("\nNothing trained is lost: give the same command with --resume to go on.", err=True)
         raise
     info, metrics = run.info, run.metrics()
     if not as_json:
+        epochs = f"best epoch {info.epoch + 1}" if refit is None else f"all events, {info.epoch + 1} epochs"
         click.echo(
-            f"{info.model} on {info.dataset}: best epoch {info.epoch + 1}, {info.seconds:.0f} s "
+            f"{info.model} on {info.dataset}: {epochs}, {info.seconds:.0f} s "
             f"on {info.threads} thread(s), in {output}" + (_cut(run) if info.cut else ""),
             err=True,
         )
+        if init_from is not None:
+            known, new = info.n_items - 1, metrics["began_from"]["new_items"]
+            click.echo(f"Items: {known} known, {new} of them new, {len(info.retired)} never recommended.", err=True)
     if info.told_target_time:
         click.echo("The model was told the time of each target itself (time_to_ask).", err=True)
+    if refit is not None and not as_json:
+        click.echo(f"The metrics are those of {refit}: nothing is held out of a refit.", err=True)
+        metrics = metrics["before_refit"]
     show_metrics(metrics, as_json)
+
+
+def _what(
+    config: str | None, overrides: tuple[str, ...], data: Path | None, refit: Path | None, init_from: Path | None
+) -> tuple[Resolved, Start]:
+    """The effective configuration, and what training starts from."""
+    from seqrec_plugin.cli import shipped
+    from seqrec_plugin.recbole_bridge.settings import resolve
+
+    file = None if config is None else shipped.find(config)
+    if refit is None and init_from is None:
+        from seqrec_plugin.starting import Start
+
+        assert file is not None
+        return resolve(file, overrides, data), Start()
+    from seqrec_plugin.checkpoint import CONFIG_FILE, RunFolder
+    from seqrec_plugin.starting import Start, configuration
+
+    start = Start(*(None if path is None else RunFolder.open(path) for path in (refit, init_from)))
+    if start.refit is not None:
+        return configuration(start.refit, file, overrides, data), start
+    assert start.initial is not None
+    return resolve(file or start.initial.path / CONFIG_FILE, overrides, data), start
 
 
 def _cut(run: RunFolder) -> str:
@@ -71,7 +125,8 @@ def _cut(run: RunFolder) -> str:
 
 def _show(resolved: object) -> None:
     """The effective configuration on stderr: what the user and seqrec chose, with its source."""
-    from seqrec_plugin.recbole_bridge.settings import Resolved, yaml_text
+    from seqrec_plugin.recbole_bridge.reading import yaml_text
+    from seqrec_plugin.recbole_bridge.settings import Resolved
 
     assert isinstance(resolved, Resolved)
     shown = {key: s for key, s in resolved.settings.items() if s.source not in ("RecBole", resolved.model)}

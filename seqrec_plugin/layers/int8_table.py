@@ -39,22 +39,20 @@ class Int8Table(nn.Module):
         codes = torch.round(weight / scale.clamp_min(torch.finfo(torch.float32).tiny).unsqueeze(1))
         self.register_buffer("codes", codes.to(torch.int8))
         self.register_buffer("scale", scale)
-        self.register_buffer("bias", table.bias.detach().clone())
+        self.register_buffer("bias", table.output_bias.detach().clone())
 
     def forward(self, item_seq: Tensor) -> Tensor:
         """int64 [batch, length] → float [batch, length, embedding_size]."""
         return self.codes[item_seq].to(torch.float32) * self.scale[item_seq].unsqueeze(-1)
 
     def scores(self, vectors: Tensor) -> Tensor:
-        """float [batch, embedding_size] → float [batch, n_items], −inf for padding; as the graph computes them."""
+        """float [batch, embedding_size] → float [batch, n_items], as the graph has them; −inf as in `ItemTable`."""
         unit = (vectors.abs().amax(dim=1, keepdim=True) / _MOST).clamp_min(torch.finfo(torch.float32).tiny)
         whole = torch.round(vectors / unit)
         high = torch.round(whole / _BASE)
         codes = self.codes.to(torch.float32).T
         products = (high @ codes) * (unit * _BASE) + ((whole - high * _BASE) @ codes) * unit
-        scores = products * self.scale + self.bias
-        scores[:, 0] = -torch.inf
-        return scores
+        return products * self.scale + self.bias
 
     def emit(self, graph: Emitter, item_seq: str) -> tuple[str, str]:
         """As `ItemTable.emit`; the table is [embedding_size, n_items], as the product wants it."""
@@ -80,7 +78,5 @@ class Int8Table(nn.Module):
         units = graph.op("Concat", graph.op("Mul", unit, base), unit, axis=0)
         weighed = graph.op("Mul", products, graph.op("Reshape", units, graph.constant([2, -1, 1])))
         summed = graph.op("ReduceSum", weighed, graph.constant([0]), keepdims=0)
-        bias = array(self.bias)
-        bias[0] = -np.inf
         scaled = graph.op("Mul", summed, graph.constant(array(self.scale)))
-        return graph.op("Add", scaled, graph.constant(bias))
+        return graph.op("Add", scaled, graph.constant(array(self.bias)))

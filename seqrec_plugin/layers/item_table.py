@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,8 @@ class ItemTable(nn.Module):
     """Tied input and output embedding with an item bias (Press & Wolf, 2017).
 
     Row 0 is padding and, as the only input of an empty history, the newcomer: a learned vector like the others
-    (so no `padding_idx`, which would freeze it). As an output, row 0 can never be recommended.
+    (so no `padding_idx`, which would freeze it). As an output, row 0 can never be recommended, nor can a retired item:
+    one that the model knows from an earlier catalogue, and reads in a history, but that is no longer there.
 
     Args:
         n_items: rows, the padding row included.
@@ -25,16 +27,26 @@ class ItemTable(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_items, embedding_size))
         self.bias = nn.Parameter(torch.zeros(n_items))
         nn.init.normal_(self.weight, std=0.02)
+        # Not among the weights: which items are retired is said by the run.
+        self.never: Tensor
+        self.register_buffer("never", torch.arange(n_items) == 0, persistent=False)
 
     def forward(self, item_seq: Tensor) -> Tensor:
         """int64 [batch, length] → float [batch, length, embedding_size]."""
         return nn.functional.embedding(item_seq, self.weight)
 
+    def retire(self, items: Sequence[int]) -> None:
+        """Let some items never be recommended again, in training, evaluation and the graph."""
+        self.never[list(items)] = True
+
+    @property
+    def output_bias(self) -> Tensor:
+        """float [n_items], −inf for padding and what is retired: left out of every softmax and score."""
+        return self.bias.masked_fill(self.never, -torch.inf)
+
     def scores(self, vectors: Tensor) -> Tensor:
-        """float [batch, embedding_size] → float [batch, n_items], −inf for padding."""
-        scores = torch.addmm(self.bias, vectors, self.weight.T)
-        scores[:, 0] = -torch.inf
-        return scores
+        """float [batch, embedding_size] → float [batch, n_items], −inf for padding and for what is retired."""
+        return torch.addmm(self.output_bias, vectors, self.weight.T)
 
     def emit(self, graph: Emitter, item_seq: str) -> tuple[str, str]:
         """Write the look-up; returns the names of the vectors [length, batch, embedding_size] and of the table."""
@@ -43,6 +55,4 @@ class ItemTable(nn.Module):
 
     def emit_scores(self, graph: Emitter, vectors: str, table: str) -> str:
         """Write the scoring against the same table, stored once: [batch, embedding_size] → [batch, n_items]."""
-        bias = array(self.bias)
-        bias[0] = -np.inf
-        return graph.op("Gemm", vectors, table, graph.constant(bias), transB=1)
+        return graph.op("Gemm", vectors, table, graph.constant(array(self.output_bias)), transB=1)

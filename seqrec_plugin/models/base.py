@@ -176,7 +176,7 @@ class SequenceModel(nn.Module):
         vectors, _ = self(item_seq, None, columns)
         learn = targets.flatten().nonzero().squeeze(1)
         table = self.item_table
-        return cross_entropy(vectors.flatten(0, 1)[learn], table.weight, table.bias, targets.flatten()[learn])
+        return cross_entropy(vectors.flatten(0, 1)[learn], table.weight, table.output_bias, targets.flatten()[learn])
 
     @torch.no_grad()
     def score(self, item_seq: Tensor, columns: Columns | None = None) -> Tensor:

@@ -9,18 +9,19 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from seqrec_plugin import atomic
 from seqrec_plugin.errors import BadData, WrongUsage
+from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.options import fields_read, training_options
-from seqrec_plugin.recbole_bridge.settings import Resolved, recbole_folder
+from seqrec_plugin.recbole_bridge.settings import Resolved
 
 
 def data_file(resolved: Resolved) -> Path:
     """The `.inter` file of a configuration; ml-100k is the one in RecBole's wheel."""
-    name = resolved.dataset
-    if name == "ml-100k":
-        return recbole_folder() / "dataset_example" / name / f"{name}.inter"
-    return Path(str(resolved.values["data_path"])) / name / f"{name}.inter"
+    return data_set.folder(resolved.dataset, resolved.values["data_path"]) / f"{resolved.dataset}.inter"
 
 
 def check_data(resolved: Resolved) -> str:
@@ -45,8 +46,8 @@ def check_data(resolved: Resolved) -> str:
     own = training_options(values)
     needed = fields_read(resolved.model, values)
     for field in needed:
-        number = field in own.NUMERIC_FIELDS
-        key = "NUMERIC_FIELDS" if number else "BEHAVIOR_FIELD"
+        number = field in own.NUMERIC_FIELDS or field == own.TIMESTAMP_FIELD
+        key = "NUMERIC_FIELDS" if field in own.NUMERIC_FIELDS else "TIMESTAMP_FIELD" if number else "BEHAVIOR_FIELD"
         fitting = [
             name
             for name, kind in table.types.items()
@@ -72,11 +73,30 @@ def check_data(resolved: Resolved) -> str:
         if field not in loaded:
             raise WrongUsage("bad_value", f"load_col leaves out {field!r}, which {key} names.", "Add it to load_col.")
     if values["exact_time"]:
-        table.exact_times(fields["TIME_FIELD"])
+        order = table.exact_times(fields["TIME_FIELD"])
+        if own.TIMESTAMP_FIELD in needed:
+            _check_clock(table, fields["USER_ID_FIELD"], order, own.TIMESTAMP_FIELD)
     else:
         for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
             _check_for_recboles_reader(table, fields[key])
     return sha256(file)
+
+
+def _check_clock(table: atomic.Table, user_field: str, order: npt.NDArray[np.int64], field: str) -> None:
+    """Times that gaps are read from must be of one unit, and never go back in the order of a user's events."""
+    times = table.exact_times(field)
+    number: dict[str, int] = {}
+    user = np.array([number.setdefault(name, len(number)) for name in table.column(user_field)])
+    rows = np.lexsort((order, user))  # stable: ties in file order
+    back = np.flatnonzero((user[rows[1:]] == user[rows[:-1]]) & (times[rows[1:]] < times[rows[:-1]]))
+    if len(back):
+        row = int(rows[back[0] + 1])
+        raise BadData(
+            "dataset_invalid",
+            f"{table.path}, line {row + 2}: {field} is {table.column(field)[row]}, which is before that of the user's "
+            "event before it.",
+            "TIME_FIELD and TIMESTAMP_FIELD must tell one order.",
+        )
 
 
 def sha256(file: Path) -> str:

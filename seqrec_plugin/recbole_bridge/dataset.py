@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +14,13 @@ import pandas as pd
 import recbole.data.dataset.dataset as recbole_dataset
 import torch
 from recbole.data.dataset import SequentialDataset
-from recbole.data.interaction import Interaction
+from recbole.data.interaction import Interaction, cat_interactions
 from recbole.utils import FeatureSource, FeatureType
 
 from seqrec_plugin import atomic, registry
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT, NEXT_BEHAVIOR, EventColumns, negatives
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
-from seqrec_plugin.recbole_bridge.options import TrainingOptions, columns_read, training_options
+from seqrec_plugin.recbole_bridge.options import TrainingOptions, columns_read, fields_read, training_options
 
 #: The field of a row that holds the number of its target's event in `Sequences`.
 ROW = "_row"
@@ -53,6 +53,17 @@ class Sequences:
         return starts
 
 
+@dataclass(frozen=True)
+class Followed:
+    """Names whose index is given: those of the run that training begins from. Others come after them.
+
+    It is looked for as `config.followed`.
+    """
+
+    items: tuple[str, ...]
+    behaviors: tuple[str, ...] = ()
+
+
 class _ExactDataset(SequentialDataset):  # type: ignore[misc]
     """What both data sets do: with `exact_time`, read ids byte for byte and order events by exact integers.
 
@@ -64,6 +75,8 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
     inter_feat: Any  # a DataFrame until `build`, then an Interaction
     #: The names of the behaviours, from index 1, where the model or the choice of targets needs them.
     behaviors: tuple[str, ...] = ()
+    #: Whether training learns from the events of validation and test too: `seqrec train --refit`.
+    train_on_all = False
     _raw: dict[str, Any]
     #: Number → which events have none, bool [events].
     _missing: dict[str, npt.NDArray[np.bool_]]
@@ -80,6 +93,28 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
                 return super()._load_feat(filepath, source)
         finally:
             self.config["encoding"] = own
+
+    def _remap(self, remap_list: Any) -> None:
+        """RecBole numbers names as they appear; those that are followed keep their index."""
+        super()._remap(remap_list)
+        fields = [field for _, field, _ in remap_list]
+        given: tuple[str, ...] = ()
+        if (followed := getattr(self.config, "followed", None)) is not None:
+            options = self._training
+            given = followed.items if self.iid_field in fields else ()
+            given = followed.behaviors if options.BEHAVIOR_FIELD in fields else given
+        if not given:
+            return
+        found = self.field2id_token[fields[0]]
+        names = [found[0], *given, *_others(found[1:], given)]
+        index = {name: i for i, name in enumerate(names)}
+        place = np.array([index[name] for name in found])
+        for feat, field, kind in remap_list:
+            self.field2id_token[field], self.field2token_id[field] = np.array(names), index
+            if kind == FeatureType.TOKEN:
+                feat[field] = place[feat[field].to_numpy()]
+            else:
+                feat[field] = [place[value] for value in feat[field]]
 
     def _remove_duplication(self) -> None:
         keep = self.config["rm_dup_inter"]
@@ -115,8 +150,9 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
         """Keep times, behaviours and numbers as the file has them: RecBole scales them, and then rounds to float32."""
         options, columns = self._training, self._columns
         self._raw = {}
-        if self.time_field in self.inter_feat:
-            times = self.inter_feat[self.time_field].to_numpy(np.float64)
+        clock = options.TIMESTAMP_FIELD or self.time_field
+        if clock in self.inter_feat or clock in fields_read(self.config["model"], self.config.final_config_dict):
+            times = self._column(clock).to_numpy(np.float64)
             self._raw[_TIME] = times * atomic.unit_seconds(times, options.time_unit)
         if options.target_behaviors or BEHAVIOR in columns or NEXT_BEHAVIOR in columns:
             self._raw[_BEHAVIOR], self.behaviors = self._read_behaviors(options.BEHAVIOR_FIELD)
@@ -150,7 +186,7 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             raise BadData(
                 "dataset_invalid",
                 f"The data set {self.dataset_name!r} was loaded without the field {field!r}.",
-                "Add it to load_col, or name another with BEHAVIOR_FIELD or NUMERIC_FIELDS.",
+                "Add it to load_col, or name another with BEHAVIOR_FIELD, NUMERIC_FIELDS or TIMESTAMP_FIELD.",
             )
         return self.inter_feat[field]
 
@@ -172,7 +208,10 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
         if self.field2type[field] != FeatureType.FLOAT:
             raise BadData("dataset_invalid", f"The field {field!r} holds lists, and no behaviour can be read from it.")
         values, index = np.unique(column.to_numpy(np.float64), return_inverse=True)
-        return index.astype(np.int64) + 1, tuple(f"{value:g}" for value in values)
+        names = [f"{value:g}" for value in values]
+        given = getattr(getattr(self.config, "followed", None), "behaviors", ())
+        both = (*given, *_others(names, given))
+        return np.array([both.index(name) for name in names], dtype=np.int64)[index] + 1, both
 
     def _dataframe_to_interaction(self, data: Any) -> Any:
         interaction = super()._dataframe_to_interaction(data)
@@ -200,7 +239,9 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             items=self.inter_feat[self.iid_field].numpy(),
             offsets=np.concatenate([starts, [len(users)]]),
             users=users[starts],
-            columns=EventColumns(raw[_TIME], raw.get(_BEHAVIOR), raw.get(_FEATURES), self._labels(raw.get(_BEHAVIOR))),
+            columns=EventColumns(
+                raw.get(_TIME), raw.get(_BEHAVIOR), raw.get(_FEATURES), self._labels(raw.get(_BEHAVIOR))
+            ),
         )
         if len(starts) == len(users):
             raise BadData(
@@ -222,6 +263,8 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
     def build(self) -> list[Any]:
         """Split by RecBole's code into train, valid and test; only events of a target behaviour are held out."""
         train, *held_out = super().build()
+        if self.train_on_all:
+            train.inter_feat = cat_interactions([part.inter_feat for part in (train, *held_out)])
         label = self.sequences.columns.label
         if label is not None and not self._probability:
             for part in held_out:
@@ -325,6 +368,12 @@ class SequenceDataset(_ExactDataset):
                 values = columns.read([name], read, following)[name]
             found[COLUMN + name] = torch.from_numpy(values)
         return found
+
+
+def _others(names: Iterable[str], given: Sequence[str]) -> list[str]:
+    """The names that are not among the given ones, in their order."""
+    known = set(given)
+    return [name for name in names if name not in known]
 
 
 class _ExactReader:

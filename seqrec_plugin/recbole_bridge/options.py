@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqrec_plugin import atomic, registry, transforms
-from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR
+from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR, NEXT_TIME_GAP, TIME_GAP
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.models import options
 from seqrec_plugin.models.options import option
@@ -27,7 +27,12 @@ class TrainingOptions:
         0.0, "Seconds of training and validation after which training ends, with the epoch it is in; 0: none.", low=0
     )
     time_unit: str = option(
-        "auto", "Unit of TIME_FIELD; auto finds it by the numbers' size.", choices=("auto", *atomic.UNITS)
+        "auto",
+        "Unit of TIME_FIELD, or of TIMESTAMP_FIELD; auto finds it by the numbers' size.",
+        choices=("auto", *atomic.UNITS),
+    )
+    TIMESTAMP_FIELD: str = option(
+        "", "Field that gaps between events are read from; empty is TIME_FIELD, which gives their order either way."
     )
     BEHAVIOR_FIELD: str = option("behavior", "Field that says what a user did: view, cart, buy …")
     NUMERIC_FIELDS: tuple = option((), "Fields of numbers that a model may read beside the items.")  # type: ignore[type-arg]
@@ -137,6 +142,9 @@ def fields_read(model: str, values: Mapping[str, Any]) -> list[str]:
     found = []
     if options.target_behaviors or BEHAVIOR in names or NEXT_BEHAVIOR in names:
         found.append(options.BEHAVIOR_FIELD)
+    clock = options.TIMESTAMP_FIELD
+    if clock and clock != values.get("TIME_FIELD") and (TIME_GAP in names or NEXT_TIME_GAP in names):
+        found.append(clock)
     return found + (list(options.NUMERIC_FIELDS) if FEATURES in names else [])
 
 
@@ -153,10 +161,10 @@ def load_fields(model: str, values: Mapping[str, Any], by_user: bool = False) ->
     load_col = values.get("load_col")
     if not isinstance(load_col, Mapping) or "inter" not in load_col:
         return load_col
-    fields = list(load_col["inter"])
-    if fields == ["user_id", "item_id"] and not by_user:
-        fields = [values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
-    more = fields_read(model, values)
+    fields, more = list(load_col["inter"]), fields_read(model, values)
+    if not by_user:
+        named = [values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+        fields, more = (named if fields == ["user_id", "item_id"] else fields), [*named, *more]
     return {**load_col, "inter": fields + [field for field in more if field not in fields]}
 
 

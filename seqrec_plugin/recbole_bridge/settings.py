@@ -1,32 +1,33 @@
 """A configuration file and overrides → the effective configuration, each value with its source.
 
-Precedence, last wins: RecBole's defaults, the model's, `seqrec`'s, the YAML file, `--set`. RecBole's own files are read
-where they are installed; nothing here imports it, so a typo is told in a moment. No text is evaluated as Python.
+Precedence, last wins: RecBole's defaults, the model's, `seqrec`'s, the data set's (`data_set`), the user's YAML file,
+`--set`. RecBole's own files are read where they are installed; nothing here imports it, so a typo is told in a moment.
+No text is evaluated as Python.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
-import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqrec_plugin import metrics, registry
-from seqrec_plugin.errors import BadData, WrongUsage, missing_extra, nearest
+from seqrec_plugin.columns import FEATURES
+from seqrec_plugin.errors import WrongUsage, nearest
+from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.options import (
     SHARED_WITH_BASELINES,
     SeqrecOptions,
     check_ours,
     load_fields,
+    model_config,
     our_defaults,
     training_defaults,
 )
+from seqrec_plugin.recbole_bridge.reading import parse, read_yaml, recbole_folder, yaml_text
 
 #: What `seqrec` sets where the user says nothing.
 SEQREC_DEFAULTS: dict[str, Any] = {
@@ -88,21 +89,27 @@ class Resolved:
         return "\n".join(lines) + "\n"
 
 
-def yaml_text(value: Any) -> str:
-    """A value as it stands in a line of YAML."""
-    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True)
-    return text.strip().removesuffix("...").strip()
-
-
-def resolve(file: Path, overrides: Iterable[str] = ()) -> Resolved:
+def resolve(file: Path, overrides: Iterable[str] = (), data: Path | None = None) -> Resolved:
     """Read a YAML file and `key=value` overrides into the effective configuration.
+
+    Args:
+        file: the user's.
+        overrides: the texts of `--set`.
+        data: the data set's folder, in place of `data_path` and `dataset`.
 
     Raises:
         WrongUsage: `unknown_model`, `unknown_key` (with the nearest name), `bad_value`, `missing_extra`.
         BadData: `dataset_invalid` where the file is no YAML mapping.
     """
     given = {key: Setting(value, file.name) for key, value in read_yaml(file).items()}
-    given |= overridden(overrides)
+    if data is not None:
+        data_path, dataset = data_set.at(data)
+        given |= {"data_path": Setting(data_path, "--data"), "dataset": Setting(dataset, "--data")}
+    changed = overridden(overrides)
+    for key in ("data_path", "dataset"):
+        if data is not None and key in changed:
+            raise WrongUsage("bad_value", f"--data says where the data are, and so does --set {key}.", "Give one.")
+    given |= changed
     if "models" in given:
         hint = f"Run it with: seqrec benchmark {file}"
         raise WrongUsage("bad_value", f"{file.name} is a benchmark of several models, not a recipe of one.", hint)
@@ -129,6 +136,7 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
     model, dataset = names["model"], names["dataset"]
 
     known = defaults_of(model, dataset)
+    known |= _of_data_set(model, dataset, known, given)
     for key, setting in given.items():
         if key in MANAGED:
             raise WrongUsage("bad_value", f"{key} is set by seqrec itself: {MANAGED[key]}.", "Remove it.")
@@ -137,11 +145,7 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
                 "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, known)
             )
         check_kind(key, setting, known.get(key))
-    settings = {**known, **given}
-    values = {key: setting.value for key, setting in settings.items()}
-    if (load_col := load_fields(model, values, by_user="load_col" in given)) != values["load_col"]:
-        settings["load_col"] = Setting(load_col, model)
-    resolved = Resolved(model, dataset, settings)
+    resolved = Resolved(model, dataset, _with_load_col(model, {**known, **given}))
     task = registry.load(model).task if resolved.ours else "next_item"
     _check_sense(resolved.values, "labeled" if task == "probability" else "full")
     if task == "probability":
@@ -151,6 +155,46 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
     if resolved.ours:
         check_ours(model, resolved.values)
     return resolved
+
+
+def defaults_with_data(model: str, dataset: str, data_path: str | None) -> dict[str, Setting]:
+    """`defaults_of` a model, and over them what the data set says of itself.
+
+    Args:
+        model, dataset: names.
+        data_path: the folder that holds the data set's folder; RecBole's default if None.
+    """
+    given = {} if data_path is None else {"data_path": Setting(data_path, "--data-path")}
+    known = defaults_of(model, dataset)
+    return _with_load_col(model, known | _of_data_set(model, dataset, known, given))
+
+
+def _with_load_col(model: str, settings: dict[str, Setting]) -> dict[str, Setting]:
+    """The settings with `load_col` as the model needs it."""
+    values = {key: setting.value for key, setting in settings.items()}
+    chosen = settings["load_col"].source not in ("RecBole", model)
+    load_col = load_fields(model, values, by_user=chosen)
+    return settings if load_col == values["load_col"] else {**settings, "load_col": Setting(load_col, model)}
+
+
+def _of_data_set(
+    model: str, dataset: str, known: Mapping[str, Setting], given: Mapping[str, Setting]
+) -> dict[str, Setting]:
+    """What the data set says of itself, as far as it counts for the model: one data set serves many."""
+    settings = {**known, **given}
+    file = data_set.folder(dataset, settings["data_path"].value) / f"{dataset}.yaml"
+    if not file.is_file():
+        return {}
+    found = {}
+    for key, value in data_set.read(file).items():
+        if key in known:
+            check_kind(key, Setting(value, str(file)), known[key])
+            found[key] = Setting(value, "data set")
+    values = {key: setting.value for key, setting in settings.items()}
+    if "NUMERIC_FIELDS" in found and FEATURES not in registry.load(model).reads(model_config(model, values)):
+        for key in ("NUMERIC_FIELDS", "NUMERIC_TRANSFORMS"):
+            found.pop(key, None)
+    return found
 
 
 def overridden(overrides: Iterable[str]) -> dict[str, Setting]:
@@ -164,30 +208,8 @@ def overridden(overrides: Iterable[str]) -> dict[str, Setting]:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise WrongUsage("bad_value", f"--set takes key=value, but got {override!r}.")
-        given[key] = Setting(_parse(text, f"--set {key}"), "--set")
+        given[key] = Setting(parse(text, f"--set {key}"), "--set")
     return given
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a configuration file: a mapping, each key once, `1e-3` a number, no tags."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise BadData("dataset_invalid", f"{file} is no text in UTF-8.", "Is it a configuration?") from None
-    except OSError as error:
-        raise BadData("dataset_missing", f"The configuration {file} cannot be read: {error.strerror}.") from None
-    values = _parse(text, str(file))
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise WrongUsage("bad_value", f"{file} must be a YAML mapping of option names to values.")
-    return values
-
-
-def recbole_folder() -> Path:
-    """Where RecBole is installed, without importing it (which takes seconds)."""
-    spec = importlib.util.find_spec("recbole")
-    if spec is None or not spec.submodule_search_locations:
-        raise missing_extra("recbole", "train")
-    return Path(next(iter(spec.submodule_search_locations)))
 
 
 @functools.cache
@@ -195,7 +217,7 @@ def all_recbole_keys() -> frozenset[str]:
     """Every key of every RecBole model: one configuration may serve a whole benchmark."""
     keys: set[str] = set()
     for path in (recbole_folder() / "properties").rglob("*.yaml"):
-        values = _parse(path.read_text(encoding="utf-8"), path.name)
+        values = parse(path.read_text(encoding="utf-8"), path.name)
         keys |= set(values) if isinstance(values, dict) else set()
     return frozenset(keys)
 
@@ -219,7 +241,7 @@ def defaults_of(model: str, dataset: str) -> dict[str, Setting]:
     files = ["overall.yaml", f"model/{model}.yaml", "dataset/sample.yaml", f"dataset/{dataset}.yaml"]
     for name in [*files, "quick_start_config/sequential.yaml"]:
         if (root / name).is_file():
-            values |= _parse((root / name).read_text(encoding="utf-8"), name) or {}
+            values |= parse((root / name).read_text(encoding="utf-8"), name) or {}
     settings = {key: Setting(value, "RecBole") for key, value in values.items() if key not in MANAGED}
     shared = training_defaults()
     own = our_defaults(model) if ours else {key: shared[key] for key in SHARED_WITH_BASELINES}
@@ -227,10 +249,8 @@ def defaults_of(model: str, dataset: str) -> dict[str, Setting]:
         own["train_neg_sample_args"] = None
     settings |= {key: Setting(value, model) for key, value in own.items()}
     settings |= {key: Setting(value, "seqrec") for key, value in SEQREC_DEFAULTS.items()}
-    if (load_col := load_fields(model, values | own)) != values["load_col"]:
-        settings["load_col"] = Setting(load_col, model)
     chosen = registry.load(model).defaults if ours else {}
-    return settings | {key: Setting(value, model) for key, value in chosen.items()}
+    return _with_load_col(model, settings | {key: Setting(value, model) for key, value in chosen.items()})
 
 
 def _sequential_names() -> set[str]:
@@ -318,32 +338,3 @@ def check_kind(key: str, setting: Setting, default: Setting | None) -> None:
     raise WrongUsage(
         "bad_value", f"{setting.source}: {key} is {setting.value!r}, but must be of type {wanted.__name__}."
     )
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with numbers as people write them, and each key once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what `_Loader` reads back."""
-
-
-# YAML 1.1 takes 1e-3 for a text.
-_NUMBER = ("tag:yaml.org,2002:float", re.compile(r"[-+]?\d[\d_]*(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(*_NUMBER)
-_Dumper.add_implicit_resolver(*_NUMBER)
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise WrongUsage("bad_value", f"{where} is not valid YAML: {problem}.") from None

@@ -12,7 +12,8 @@ from typing import Any
 from seqrec_plugin import registry
 from seqrec_plugin.models.options import Described, describe
 from seqrec_plugin.recbole_bridge import keys
-from seqrec_plugin.recbole_bridge.settings import defaults_of, recbole_folder, yaml_text
+from seqrec_plugin.recbole_bridge.reading import recbole_folder, yaml_text
+from seqrec_plugin.recbole_bridge.settings import defaults_with_data
 
 _WIDTH = 120
 _COMMENT = 32  # the column of the comments
@@ -30,7 +31,7 @@ def template(model: str, file: Path, dataset: str = "ml-100k", data_path: str | 
     Raises:
         WrongUsage: `unknown_model`, `name_clash`, `model_broken`, `missing_extra`.
     """
-    values = {key: setting.value for key, setting in defaults_of(model, dataset).items()}
+    values = {key: setting.value for key, setting in defaults_with_data(model, dataset, data_path).items()}
     if data_path is not None:
         values["data_path"] = data_path
     is_ours = model in registry.names()

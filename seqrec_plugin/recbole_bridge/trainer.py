@@ -53,11 +53,13 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         training_seconds, validation_seconds: what the last epoch's training and its validation took.
         elapsed: seconds of training and validation so far, those before a `resume` included.
         cut: whether `time_limit` has ended the training.
+        keeps_numbers: whether the scaling of numbers is the one that the model came with.
     """
 
     select_masked = False
     last_file: Path | None = None
     reporter: Reporter | None = None
+    keeps_numbers = False
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
@@ -68,6 +70,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         self.time_limit = float(config["time_limit"] or 0)
         self.training_seconds = self.validation_seconds = self.elapsed = 0.0
         self.cut = False
+        self._trained: Callable[[int, float], None] | None = None
 
     @property
     def ranking(self) -> bool:
@@ -132,6 +135,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         config = copy.copy(self.config)
         config.__dict__.pop("model_class", None)
         config.__dict__.pop("yaml_loader", None)
+        config.__dict__.pop("followed", None)
         save(
             Path(file),
             {
@@ -185,8 +189,10 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
     ) -> Any:
         """See RecBole; besides, `time_limit` ends it after the validation before which the limit was passed.
 
-        An epoch is never cut short: half of one would have no validation score, and no place to resume at.
+        An epoch is never cut short: half of one would have no validation score, and no place to resume at. Without
+        `valid_data` every epoch is trained, and `callback_fn` gets each one's loss.
         """
+        self._trained = callback_fn if valid_data is None else None
 
         def validated(epoch: int, score: float) -> None:
             """RecBole calls this after each validation, when the best epoch's checkpoint is written."""
@@ -215,6 +221,8 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         loss = self._learn(watched, epoch_idx, *args, **kwargs)
         self.training_seconds = time.monotonic() - began
         self.elapsed += self.training_seconds
+        if self._trained is not None:
+            self._trained(epoch_idx, float(sum(loss) if isinstance(loss, tuple) else loss))
         return loss
 
     def _learn(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
@@ -286,7 +294,7 @@ class SequenceTrainer(BaselineTrainer):
         length = self.config["MAX_ITEM_LIST_LENGTH"]
         stride = training_options(self.config.final_config_dict).window_stride or length
         features = sequences.columns.features
-        if features is not None:
+        if features is not None and not self.keeps_numbers:
             self.model.network.fit_numbers(features[is_target])
         self._windows = windows(sequences.offsets, is_target, length, stride), sequences.items, is_target
 

@@ -48,6 +48,7 @@ def folder(tmp_path_factory):
         "dataset: films\ndata_path: data\nepochs: 1\nembedding_size: 8\nhidden_size: 8\nseeds: [1]\n"
         "models:\n- {model: LSTM4Rec, num_layers: 1}\n- model: popularity\n"
     )
+    (path / "titles.csv").write_text("item_id,title\n50,Star Wars\n")
     recbole_checkpoints(path, "data", "films", ["GRU4Rec"])
     events = "".join(f"{user},{item},{time}\n" for user, item, time in rows)
     (path / "events.csv").write_text(f"customer,sku,at\n{events}")

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from seqrec_plugin.cli import main, shipped
 from seqrec_plugin.errors import WrongUsage
-from seqrec_plugin.recbole_bridge.settings import read_yaml
+from seqrec_plugin.recbole_bridge.reading import read_yaml
 
 
 @pytest.fixture(autouse=True)
