@@ -187,7 +187,7 @@ class _Reader:
         columns += [f"number_{i}" for i in range(len(self.source.numbers or ()))]
         columns += [f"feature_{i}" for i in range(len(self.source.features or ()))]
         self.connection.execute(
-            f"CREATE OR REPLACE TABLE events AS SELECT rowid + 1 AS line, {', '.join(columns)} FROM parsed "
+            f"CREATE OR REPLACE TEMP TABLE events AS SELECT rowid + 1 AS line, {', '.join(columns)} FROM parsed "
             "WHERE reason IS NULL"
         )
 
