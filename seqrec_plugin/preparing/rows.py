@@ -91,6 +91,8 @@ def form(connection: duckdb.DuckDBPyConnection, opened: Opened, source: Source) 
     if opened.format == "jsonl":
         lines = splitting.lines_of(opened.readable, 0)
         sample = _json_sample(opened.sample)
+        if not sample.rows:
+            raise BadData("events_invalid", f"{opened.path} holds {NO_JSON} in its first lines.", "Is it JSON lines?")
         return Form("jsonl", lines, opened.lines, 0, sample, tuple(guesses), encoding=opened.encoding)
     dialect = splitting.dialect(opened.path, opened.sample, source)
     if not source.delimiter:
