@@ -10,5 +10,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["seqrec_plugin", "seqrec_plugin.*"]), "seqrec_plugin.configs"],
     package_dir={"seqrec_plugin.configs": "configs"},
-    package_data={"seqrec_plugin": ["py.typed", "web_page/*"], "seqrec_plugin.configs": ["*.yaml"]},
+    package_data={"seqrec_plugin": ["py.typed", "web_page/*", "preparing/*.html"], "seqrec_plugin.configs": ["*.yaml"]},
 )

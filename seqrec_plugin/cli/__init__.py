@@ -18,6 +18,7 @@ from seqrec_plugin.errors import SeqrecError, missing_extra, nearest
 COMMANDS: dict[str, str] = {
     "init": "Write a file to train from: a recipe, or a model's options.",
     "models": "List the models: name, one line, paper; or one's options.",
+    "prepare": "Turn tables of events into a data set, cleaned by a recipe.",
     "train": "Train a model from a recipe into a run folder.",
     "evaluate": "Show a run's metrics, masked and unmasked.",
     "benchmark": "Train several models on one split and compare them.",

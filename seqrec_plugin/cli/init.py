@@ -49,15 +49,15 @@ class _Init(click.Group):
     "init",
     cls=_Init,
     invoke_without_command=True,
-    subcommand_metavar="NAME | config --model MODEL",
+    subcommand_metavar="NAME | config --model MODEL | recipe",
 )
 @click.option("--list", "list_all", is_flag=True, help="List the recipes, each with what it says of itself.")
 @click.pass_context
 def command(context: click.Context, list_all: bool) -> None:
-    """Write a YAML file to train or benchmark from into the current folder.
+    """Write a YAML file to prepare data, train or benchmark from into the current folder.
 
-    NAME copies a recipe that ships with seqrec; `config` writes every option of a model, with what it means. A file
-    that is there is never overwritten.
+    NAME copies a recipe that ships with seqrec; `config` writes every option of a model, and `recipe` every step of
+    `seqrec prepare`, with what it means. A file that is there is never overwritten.
 
     \b
     Examples:
@@ -100,6 +100,23 @@ def config(model: str, dataset: str, data_path: str | None, output: Path | None)
     with contextlib.redirect_stdout(sys.stderr):
         text = template(model, target, dataset, data_path)
     _write(target, text.encode())
+
+
+@command.command("recipe")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", default="recipe.yaml", show_default=True
+)
+def recipe(output: Path) -> None:
+    """Write a recipe for `seqrec prepare`: every step of cleaning, off or gentle, with what it means.
+
+    \b
+    Examples:
+      seqrec init recipe
+      seqrec init recipe -o shop_recipe.yaml
+    """
+    from seqrec_plugin.preparing.recipe import TEMPLATE
+
+    _write(output, TEMPLATE.encode())
 
 
 def _copy(name: str) -> None:

@@ -49,8 +49,9 @@ def engine(beside: Path, memory: str = "4GB", threads: int = 0) -> Iterator[duck
     except OSError as error:
         raise BadData("output_unwritable", f"{beside} cannot be written: {error.strerror}.") from None
     with own as folder:
-        connection = duckdb.connect(str(Path(folder) / "events.duckdb"))
+        connection = None
         try:
+            connection = duckdb.connect(str(Path(folder) / "events.duckdb"))
             for name, value in _SETTINGS.items():
                 connection.execute(f"SET {name} = '{value}'")
             connection.execute(f"SET threads = {threads or _cores()}")
@@ -60,28 +61,24 @@ def engine(beside: Path, memory: str = "4GB", threads: int = 0) -> Iterator[duck
                 raise WrongUsage("bad_value", f"The memory {memory!r} is none.", "Write it like 4GB.") from None
             connection.execute("SET temp_directory = $1", [folder])
             yield connection
-        except duckdb.OutOfMemoryException as error:
+        except (duckdb.Error, RuntimeError) as error:
+            # Of one cause come several classes: a full disk may end a write, a commit or a spill.
+            if isinstance(error, duckdb.InterruptException) or "Query interrupted" in str(error):
+                raise KeyboardInterrupt from None
             if any(word in str(error) for word in _FULL):
                 raise _full(beside) from None
-            raise WrongUsage(
-                "bad_value", f"The memory of {memory} is too little for this work.", "Give it more with --memory."
-            ) from None
-        except (duckdb.IOException, duckdb.FatalException) as error:
-            if any(word in str(error) for word in _FULL):
-                raise _full(beside) from None
+            if isinstance(error, duckdb.OutOfMemoryException):
+                raise WrongUsage(
+                    "bad_value", f"The memory of {memory} is too little for this work.", "Give it more with --memory."
+                ) from None
             raise
-        except duckdb.InterruptException:  # how Ctrl-C comes out of a running query
-            raise KeyboardInterrupt from None
-        except RuntimeError as error:
-            if "interrupted" not in str(error).lower():
-                raise
-            raise KeyboardInterrupt from None
         except OSError as error:
             if error.errno in _FULL_ERRNO:
                 raise _full(beside) from None
             raise
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
 
 
 def scratch(connection: duckdb.DuckDBPyConnection) -> Path:

@@ -49,6 +49,9 @@ def folder(tmp_path_factory):
         "models:\n- {model: LSTM4Rec, num_layers: 1}\n- model: popularity\n"
     )
     recbole_checkpoints(path, "data", "films", ["GRU4Rec"])
+    events = "".join(f"{user},{item},{time}\n" for user, item, time in rows)
+    (path / "events.csv").write_text(f"customer,sku,at\n{events}")
+    (path / "key.txt").write_text("a key that is long enough")
     return path
 
 

@@ -108,3 +108,11 @@ def test_the_help_shows_both_kinds() -> None:
     for name in shipped.shipped():
         assert f"  {name} " in text
     assert "Show where an error comes from" in init("config", "--help").stdout
+
+
+def test_a_recipe_of_cleaning_that_prepare_takes() -> None:
+    from seqrec_plugin.preparing import recipe
+
+    assert init("recipe", "-o", "mine.yaml").stdout == "mine.yaml\n"
+    assert recipe.read(Path("mine.yaml")) == recipe.Recipe()
+    assert init("recipe", "-o", "mine.yaml").exit_code == 2
