@@ -31,11 +31,11 @@ def empty_columns(connection: duckdb.DuckDBPyConnection, source: Source, where: 
     if not columns:
         return
     counts = connection.execute(
-        f"SELECT count(*), {', '.join(f'count({column})' for column in columns)} FROM parsed"
+        f"SELECT count(*), {', '.join(f'count({column})' for column in columns)} FROM parsed WHERE reason IS NULL"
     ).fetchone()
     assert counts is not None
     for (column, name), count in zip(columns.items(), counts[1:], strict=True):
-        if not count:
+        if not count and counts[0]:
             what = "holds no number" if column.startswith("number") else "is empty"
             raise BadData("events_invalid", f"{where}: the column {name!r} {what} in every row.")
 

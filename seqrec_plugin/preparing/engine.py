@@ -45,16 +45,16 @@ def engine(beside: Path, memory: str = "4GB", threads: int = 0) -> Iterator[duck
     except ImportError:
         raise missing_extra("duckdb", "prepare") from None
     try:
-        scratch = tempfile.TemporaryDirectory(prefix=".seqrec-prepare-", dir=beside, ignore_cleanup_errors=True)
+        own = tempfile.TemporaryDirectory(prefix=".seqrec-prepare-", dir=beside, ignore_cleanup_errors=True)
     except OSError as error:
         raise BadData("output_unwritable", f"{beside} cannot be written: {error.strerror}.") from None
-    with scratch as folder:
+    with own as folder:
         connection = None
         try:
             connection = duckdb.connect(str(Path(folder) / "events.duckdb"))
             for name, value in _SETTINGS.items():
                 connection.execute(f"SET {name} = '{value}'")
-            connection.execute(f"SET threads = {threads or len(os.sched_getaffinity(0))}")
+            connection.execute(f"SET threads = {threads or _cores()}")
             try:
                 connection.execute("SET memory_limit = $1", [memory])
             except duckdb.Error:
@@ -97,9 +97,15 @@ def name(value: str) -> str:
     return '"' + value.replace('"', '""') + '"'
 
 
+def _cores() -> int:
+    """How many this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def _full(folder: Path) -> BadData:
     return BadData(
         "output_unwritable",
         f"There is no space left on the disk of {folder}.",
-        "Prepare needs about as much as the files themselves while it works.",
+        "Besides its output, prepare needs some three times the size of the files while it works.",
     )

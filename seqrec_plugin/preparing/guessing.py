@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from seqrec_plugin.errors import BadData, nearest
-from seqrec_plugin.preparing import times, words
+from seqrec_plugin.preparing import naming, times, words
 from seqrec_plugin.preparing.source import Source
 
 #: Role → the option that settles it.
@@ -217,8 +217,8 @@ class _Guesser:
         return bool(different) and few and name not in self.sample.times | self.sample.floats
 
     def _says_behavior(self, name: str) -> bool:
-        different = {value.strip().casefold() for value in self.sample.values(name)}
-        return bool(different) and sum(value in words.BEHAVIORS for value in different) > 0.5 * len(different)
+        different = set(self.sample.values(name))
+        return sum(naming.known(value) is not None for value in different) > 0.5 * len(different)
 
     def _is_number(self, name: str) -> bool:
         values = self.sample.values(name)

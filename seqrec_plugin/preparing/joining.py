@@ -87,8 +87,8 @@ def join(
     nothing = ", ".join(f'"{name}" = NULL' for name in columns if name != "reason")
     connection.execute(
         f"UPDATE parsed SET reason = '', {nothing} FROM "
-        "(SELECT unnest(range(first + 1, last + 1)) AS row FROM kept) AS rest "
-        f"WHERE parsed.rowid = rest.row + {start}"
+        "(SELECT unnest(range(first + 1, last + 1)) AS row FROM kept) AS others "
+        f"WHERE parsed.rowid = others.row + {start}"
     )
 
 

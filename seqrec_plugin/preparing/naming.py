@@ -23,6 +23,7 @@ SYNONYMS: dict[str, str] = {
     "purchase": "purchase purchased purchases buy bought order ordered transaction pay paid payment alipay "
     "购买 下单 支付 成交 付款",
 }
+_BY_NAME = {synonym: name for name, synonyms in SYNONYMS.items() for synonym in synonyms.split()}
 #: Codes that stand for all four, as in Alibaba's data sets of mobile shoppers.
 CODES = {"1": "view", "2": "favourite", "3": "cart", "4": "purchase"}
 #: What an event without a behaviour is called.
@@ -58,9 +59,13 @@ def recognised(values: Mapping[str, int]) -> dict[str, str]:
     named = [value for value in values if value]
     if set(named) == set(CODES):
         return dict(CODES)
-    by_name = {synonym: name for name, synonyms in SYNONYMS.items() for synonym in synonyms.split()}
-    found = {value: by_name.get(_plain(value)) for value in named}
+    found = {value: known(value) for value in named}
     return {value: name for value, name in found.items() if name} if all(found.values()) else {}
+
+
+def known(value: str) -> str | None:
+    """Our name for a value that is well known; None for any other, and for codes."""
+    return _BY_NAME.get(_plain(value))
 
 
 def resolved(values: Mapping[str, int], behaviors: Behaviors) -> Behaviors:

@@ -7,7 +7,9 @@ import glob
 import gzip
 import io
 import json
+import os
 import re
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -104,7 +106,9 @@ def opened(path: Path, source: Source, folder: Path, report: Callable[[str], Non
             encoding, why = decoding.guess(found.sample, start.startswith(found.sample[:64]))
     readable = path
     if found is None or not found.plain:
-        readable = folder / f"{abs(hash(path))}.txt"
+        handle, name = tempfile.mkstemp(".txt", dir=folder)
+        os.close(handle)
+        readable = Path(name)
         report(f"Copying {path} as clean UTF-8 (it is {encoding}{', compressed' if _compressed(path) else ''}).")
         with _reading(path) as stream:
             found = decoding.copy(stream, encoding, readable)

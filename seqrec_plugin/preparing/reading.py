@@ -103,7 +103,7 @@ class _Reader:
     def add(self, opened: Opened, progress: str) -> None:
         """Parse one file into the table `parsed`."""
         form = rows.form(self.connection, opened, self.given)
-        if self.forms and form is not None:
+        if self.forms and form is not None and form.format != "jsonl":  # of JSON a key may come later
             guessing.check(form.sample.names, self.source, str(opened.path))
         if form is None or form.empty:
             self.warnings.append(f"{opened.path} {'is empty' if form is None else 'names columns, but has no rows'}.")
@@ -187,7 +187,7 @@ class _Reader:
         columns += [f"number_{i}" for i in range(len(self.source.numbers or ()))]
         columns += [f"feature_{i}" for i in range(len(self.source.features or ()))]
         self.connection.execute(
-            f"CREATE OR REPLACE TABLE events AS SELECT rowid + 1 AS line, {', '.join(columns)} FROM parsed "
+            f"CREATE OR REPLACE TEMP TABLE events AS SELECT rowid + 1 AS line, {', '.join(columns)} FROM parsed "
             "WHERE reason IS NULL"
         )
 

@@ -91,6 +91,8 @@ def form(connection: duckdb.DuckDBPyConnection, opened: Opened, source: Source) 
     if opened.format == "jsonl":
         lines = splitting.lines_of(opened.readable, 0)
         sample = _json_sample(opened.sample)
+        if not sample.rows:
+            raise BadData("events_invalid", f"{opened.path} holds {NO_JSON} in its first lines.", "Is it JSON lines?")
         return Form("jsonl", lines, opened.lines, 0, sample, tuple(guesses), encoding=opened.encoding)
     dialect = splitting.dialect(opened.path, opened.sample, source)
     if not source.delimiter:
@@ -112,7 +114,7 @@ def form(connection: duckdb.DuckDBPyConnection, opened: Opened, source: Source) 
 def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
     """The query of a file's rows, one a line, in order.
 
-    Its columns are `reason` (NULL for an event), `text` (the line, where it is none), user, item, time, month_first
+    Its columns are `reason` (NULL for an event), `text` (the line, where it is none), user, item, time, rest
     (see `Clock.sql`), odd (a time that could not be read), and where the source has them behavior, number_0 …,
     feature_0 … .
     """
@@ -131,30 +133,32 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
         dirt = [(f"contains(text, {mark})", literal(why)) for mark, why in _dirt(form.encoding).items()]
         wrong = [dirt[0], *wrong, *dirt[1:]]
     wrong += [
-        ('"user" IS NULL OR "user" = \'\'', literal(NO_USER)),
-        ("item IS NULL OR item = ''", literal(NO_ITEM)),
+        ("coalesce(\"user\", '') = ''", literal(NO_USER)),
+        ("coalesce(item, '') = ''", literal(NO_ITEM)),
         ("\"user\" = '[PAD]' OR item = '[PAD]'", literal(PADDING)),
         (f"{suspect} AND regexp_matches(\"user\" || item, '[\\t\\n\\r\\x00]')", literal(BROKEN_ID)),
     ]
-    time, month_first, odd = "NULL::BIGINT", "NULL::BIGINT", "NULL::VARCHAR"
+    time, rest, odd = "NULL::BIGINT", "NULL::BIGINT", "NULL::VARCHAR"
     if source.time is not None:
-        time, month_first = clock.sql("moment")
-        empty = "moment IS NULL"
+        time, rest = clock.sql("moment")
+        unreadable = literal(NO_TIME)
         if clock.kind != "typed":
-            empty, odd = (
-                "moment IS NULL OR trim(moment) = ''",
-                f"CASE WHEN reason = {literal(UNREADABLE_TIME)} THEN moment END",
+            unreadable = (
+                f"CASE WHEN coalesce(trim(moment), '') = '' THEN {unreadable} ELSE {literal(UNREADABLE_TIME)} END"
             )
-        wrong += [(empty, literal(NO_TIME)), ("time IS NULL AND month_first IS NULL", literal(UNREADABLE_TIME))]
+            odd = f"CASE WHEN reason = {literal(UNREADABLE_TIME)} THEN moment END"
+        wrong.append(("time IS NULL AND rest IS NULL", unreadable))
+    # Nearly all rows are good: one condition lets them pass, and only the others are asked what is wrong with them.
+    bad = " OR ".join(f"({condition})" for condition, _ in wrong)
     reason = " ".join(f"WHEN {condition} THEN {why}" for condition, why in wrong)
-    values = {"user": '"user"', "item": "item", "time": "time", "month_first": "month_first"}
-    values |= {role: _value(role, name, form.sample) for role, name in names.items() if role not in (*values, "moment")}
+    values = {role: _value(role, name, form.sample) for role, name in names.items() if role != "moment"}
     return f"""
         SELECT reason, CASE WHEN reason <> '' THEN text END AS text, {odd} AS odd,
-            {", ".join(f'CASE WHEN reason IS NULL THEN {value} END AS "{role}"' for role, value in values.items())}
+            CASE WHEN reason IS NULL THEN time END AS time, CASE WHEN reason IS NULL THEN rest END AS rest,
+            {", ".join(f'{value} AS "{role}"' for role, value in values.items())}
         FROM (
-            SELECT *, CASE {reason} END AS reason
-            FROM (SELECT *, {time} AS time, {month_first} AS month_first FROM ({table}))
+            SELECT *, CASE WHEN {bad} THEN CASE {reason} END END AS reason
+            FROM (SELECT *, {time} AS time, {rest} AS rest FROM ({table}))
         )"""
 
 
@@ -183,7 +187,10 @@ def _csv(form: Form, dialect: Dialect, names: dict[str, str]) -> tuple[str, list
         ("f IS NULL", literal(ODD_QUOTE)),
         (f"len(f) <> {count}", f"len(f) || '{FIELDS}{count}'"),
     ]
-    return f"SELECT text, f, {values} FROM ({dialect.fields(form.lines)})", wrong, r"regexp_matches(text, '[\t\n\x00]')"
+    # A tab or a line end within an id: of lines that were joined, or where a tab is not what stands between fields.
+    mark = literal(dialect.quote or "\n") if dialect.delimiter == "\t" else "chr(9)"
+    suspect = f"(contains(text, chr(10)) OR contains(text, {mark}))"
+    return f"SELECT text, f, {values} FROM ({dialect.fields(form.lines)})", wrong, suspect
 
 
 def _jsonl(form: Form, names: dict[str, str]) -> tuple[str, list[tuple[str, str]], str]:
@@ -218,6 +225,8 @@ def _typed(form: Form, names: dict[str, str], clock: Clock) -> tuple[str, list[t
 
 
 def _value(role: str, name: str, sample: Sample) -> str:
+    if role in ("user", "item"):
+        return f'"{role}"'
     if role == "behavior":
         return "nullif(behavior, '')"
     if role.startswith("feature"):  # a table of items has one line an item

@@ -65,16 +65,14 @@ class Clock:
     def sql(self, value: str) -> tuple[str, str]:
         """Two expressions of a query, NULL where the value cannot be read.
 
-        The first is a number as it is, or microseconds; the second microseconds with the month first, for a format
-        that does not tell day from month, and NULL for all others.
+        The first is a whole number as it stands, or microseconds. The second is what a number has besides, in
+        billionths; or, for a format that does not tell day from month, microseconds with the month first; else NULL.
         """
         if self.kind == "typed":
             return value, "NULL::BIGINT"
-        value = f"trim({value})"
         if self.kind == "number":
-            number = f"try_cast({value} AS DECIMAL(38,9))"
-            most = _MOST / UNITS.get(self.unit, 0.1 if self.unit == "auto" else 1)
-            return f"CASE WHEN abs({number}) < {most:.0f} THEN {number} END", "NULL::BIGINT"
+            return self._number(value)
+        value = f"trim({value})"
         if self.kind.startswith(ISO):
             return self._iso(value), "NULL::BIGINT"
         if "*" in self.kind:
@@ -82,6 +80,16 @@ class Clock:
             first, second = ((self.kind.replace("*", a, 1).replace("*", b, 1)) for a, b in (day, month))
             return self._format(value, first), self._format(value, second)
         return self._format(value, self.kind), "NULL::BIGINT"
+
+    def _number(self, value: str) -> tuple[str, str]:
+        broken = " OR ".join(f"contains({value}, '{mark}')" for mark in ".eE")
+        number = f"try_cast({value} AS DECIMAL(38,9))"
+        whole = f"CASE WHEN {broken} THEN try_cast(floor({number}) AS BIGINT) ELSE try_cast({value} AS BIGINT) END"
+        rest = f"CASE WHEN {broken} THEN ((({number}) - floor({number})) * 1000000000)::BIGINT END"
+        most = _MOST / UNITS.get(self.unit, 1)
+        if most < _MOST:
+            whole = f"CASE WHEN abs({whole}) < {most:.0f} THEN {whole} END"
+        return whole, f"CASE WHEN ({whole}) IS NOT NULL THEN {rest} END"
 
     def _iso(self, value: str) -> str:
         plain = f"regexp_full_match({value}, {text(f'{_DATE}({_CLOCK})?')})"
@@ -106,14 +114,12 @@ class Clock:
 
     def microseconds(self) -> str:
         """An expression of the BIGINT that `events` holds, from what `sql` gave."""
-        value = self.column
-        if self.kind != "number":
-            return value
-        if self.unit == POSITION:
-            return f"floor({value})::BIGINT"
+        if self.kind != "number" or self.unit in (POSITION, "us"):
+            return self.column
         if self.unit == "ns":
-            return f"(floor({value})::HUGEINT // 1000)::BIGINT"
-        return f"floor({value} * {UNITS[self.unit]:.0f})::BIGINT"
+            return "(time - ((time % 1000) + 1000) % 1000) // 1000"  # rounded down, before 1970 too
+        unit = int(UNITS[self.unit])
+        return f"time * {unit} + coalesce(rest, 0) // {1_000_000_000 // unit}"
 
 
 def kind(value: str) -> str | None:
@@ -183,7 +189,7 @@ def settle(
     Args:
         connection: to the engine.
         clock: as it was read.
-        table: with `time` and `month_first` as `Clock.sql` gives them, and `odd`, the text of what could not be read.
+        table: with `time` and `rest` as `Clock.sql` gives them, and `odd`, the text of what could not be read.
         where: the row of the table → its file and line.
         column: its name, for errors.
 
@@ -201,7 +207,7 @@ def settle(
 def _unit(
     connection: duckdb.DuckDBPyConnection, clock: Clock, table: str, where: Callable[[int], str], column: str
 ) -> Clock:
-    bounds = " ".join(f"WHEN abs(time) >= 1e{power}::HUGEINT THEN '{unit}'" for unit, power in reversed(EPOCHS.items()))
+    bounds = " ".join(f"WHEN abs(time) >= {10**power} THEN '{unit}'" for unit, power in reversed(EPOCHS.items()))
     found = connection.execute(
         f"SELECT CASE {bounds} ELSE '' END AS unit, count(*), min(rowid), arg_min(time, rowid) FROM {table} "
         "WHERE time IS NOT NULL GROUP BY unit ORDER BY min(rowid)"
@@ -211,9 +217,8 @@ def _unit(
         (one, _, row, value), (other, _, other_row, other_value) = epochs[:2]
         raise BadData(
             "events_invalid",
-            f"{where(row)} has the time {value:f}"[:-10]
-            + f" ({one}), but {where(other_row)} has {other_value:f}"[:-10]
-            + f" ({other}): the column {column} mixes units.",
+            f"{where(row)} has the time {value} ({one}), but {where(other_row)} has {other_value} ({other}): "
+            f"the column {column} mixes units.",
             "Name the one that holds for all, such as time_unit: s; other rows are then far from it.",
         )
     unit = epochs[0][0] if epochs else POSITION
@@ -225,9 +230,9 @@ def _day_or_month(
     connection: duckdb.DuckDBPyConnection, clock: Clock, table: str, where: Callable[[int], str], column: str
 ) -> Clock:
     row = connection.execute(
-        f"SELECT count(*) FILTER (time IS NULL), count(*) FILTER (month_first IS NULL), "
-        f"min(rowid) FILTER (time IS NULL), min(rowid) FILTER (month_first IS NULL) FROM {table} "
-        "WHERE time IS NOT NULL OR month_first IS NOT NULL"
+        f"SELECT count(*) FILTER (time IS NULL), count(*) FILTER (rest IS NULL), "
+        f"min(rowid) FILTER (time IS NULL), min(rowid) FILTER (rest IS NULL) FROM {table} "
+        "WHERE time IS NOT NULL OR rest IS NOT NULL"
     ).fetchone()
     assert row is not None
     not_day, not_month, first_not_day, first_not_month = row
@@ -247,7 +252,7 @@ def _day_or_month(
     day = bool(not_month)
     format = _first(clock.kind, *(("%d", "%m") if day else ("%m", "%d")))
     why = f"{'the day' if day else 'the month'} comes first: see {where(first_not_month if day else first_not_day)}"
-    return Clock(format, format, clock.zone, why, "time" if day else "month_first")
+    return Clock(format, format, clock.zone, why, "time" if day else "rest")
 
 
 def _check_odd(
@@ -264,7 +269,7 @@ def _check_odd(
         if other is None or other == clock.kind or (other == "number" and epoch(value) is None):
             continue
         good = connection.execute(
-            f"SELECT min(rowid) FROM {table} WHERE time IS NOT NULL OR month_first IS NOT NULL"
+            f"SELECT min(rowid) FROM {table} WHERE time IS NOT NULL OR rest IS NOT NULL"
         ).fetchone()
         unlike = where(good[0]) if good and good[0] is not None else "others"
         raise BadData(

@@ -45,13 +45,6 @@ _WEAK = {
     "дата",
     "behavior": "type 类型 状态 target",
 }
-#: Values that say by themselves that a column holds behaviours.
-BEHAVIORS = frozenset(
-    """
-    pv fav cart buy view click favourite favorite collect purchase order addtocart add_to_cart add-to-cart
-    transaction page_view pageview wishlist like share 点击 浏览 收藏 加购 加购物车 加入购物车 购买 下单 支付
-    クリック 閲覧 購入 클릭 구매""".split()  # noqa: SIM905
-)
 
 
 def _plain(name: str) -> str:

@@ -37,6 +37,7 @@ def test_a_file_with_a_pattern_in_its_name_is_read(read):
     [
         (b"PK\x03\x04xx", "a.zip", "a zip archive"),
         (b'[{"user": 1}]', "a.json", "one JSON array"),
+        (b"user,item,time\nu,i,1\n", "a.jsonl", "no JSON object"),
         (b"PAR1 and no more", "a.parquet", "cannot be read as Parquet"),
         (b"user\nu\n", "a.csv", "no delimiter"),
         (b"user,item,time\nu;i;1\n", "a.csv", r"names 3 columns \(user, item, time\), but its rows have 1 fields"),
