@@ -175,7 +175,7 @@ def _arguments(history: list[str], told: dict[str, Any]) -> str:
 
 
 def _joined(value: Any) -> str:
-    return shlex.quote(",".join(map(str, value)) if isinstance(value, list) else json.dumps(value))
+    return shlex.quote(",".join(map(str, value)) if isinstance(value, list) else json.dumps(value, ensure_ascii=False))
 
 
 def _beginning(manifest: Manifest) -> str:

@@ -83,8 +83,8 @@ def command(
     else:
         _show(found, output)
     folder = output.resolve()
-    where = shlex.join(["--set", f"dataset={folder.name}", "--set", f"data_path={output.parent}"])
-    click.echo(f"Look at {output / 'report.html'}, then: seqrec train RECIPE -o RUN {where}", err=True)
+    train = shlex.join(["seqrec", "train", "lstm_ml100k", "--data", str(output), "-o", f"runs/{folder.name}"])
+    click.echo(f"Look at {output / 'report.html'}, then, for example: {train}", err=True)
 
 
 def _below(chosen: Recipe, known: str, files: tuple[str, ...]) -> Recipe:
