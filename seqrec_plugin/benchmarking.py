@@ -19,7 +19,6 @@ from seqrec_plugin.comparing import Candidate, Outcome
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.planning import Entry, Plan
 from seqrec_plugin.recbole_bridge import data_files
-from seqrec_plugin.recbole_bridge.settings import Resolved
 
 JSON_FILE, MARKDOWN_FILE = "benchmark.json", "benchmark.md"
 FORMAT_VERSION = 0
@@ -64,7 +63,8 @@ def jobs(plan: Plan, output: Path, *, force: bool = False) -> list[Job]:
         BadData: `run_invalid`, `dataset_missing`.
     """
     found = []
-    fingerprint = _fingerprint(next(entry.resolved for entry in plan.entries if entry.resolved is not None))
+    of_any = next(entry.resolved for entry in plan.entries if entry.resolved is not None)
+    fingerprint = data_files.sha256(data_files.data_file(of_any))
     for entry in plan.entries:
         for seed in entry.seeds:
             folder = output / entry.label / f"seed-{seed}"
@@ -83,17 +83,6 @@ def jobs(plan: Plan, output: Path, *, force: bool = False) -> list[Job]:
                     )
             found.append(Job(entry, seed, folder, state))
     return found
-
-
-def _fingerprint(resolved: Resolved) -> str:
-    file = data_files.data_file(resolved)
-    if not file.is_file():
-        raise BadData(
-            "dataset_missing",
-            f"The data set {resolved.dataset!r} has no file {file}.",
-            "Set data_path to the folder that holds the data set's folder.",
-        )
-    return data_files.sha256(file)
 
 
 class Benchmark:

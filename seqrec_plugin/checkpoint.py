@@ -30,7 +30,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from seqrec_plugin.columns import DTYPES, EventColumns, Row
+from seqrec_plugin.columns import DTYPES, NEXT_TIME_GAP, EventColumns, Row
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.split import Split
 from seqrec_plugin.transforms import Transform
@@ -87,10 +87,10 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`run.json`. `files` holds each sha256.
 
     `ours` tells whether the model is in our registry, `imported` whether it is RecBole's own in our portable form;
-    where neither is so, only RecBole can run it. `parameters` counts the numbers that are trained, `peak_memory` is in
-    bytes, `cut` says that `time_limit` ended the training, `retired` are the indices of items that are known and never
-    recommended, `purged` is the day on which what was of users was removed (or `PURGING`). These and what follows are
-    empty in runs of older releases.
+    where neither is so, only RecBole can run it. `columns` are what it reads beside the items. `parameters` counts the
+    numbers that are trained, `peak_memory` is in bytes, `cut` says that `time_limit` ended the training, `retired` are
+    the indices of items that are known and never recommended, `purged` is the day on which what was of users was
+    removed (or `PURGING`). These and what follows are empty in runs of older releases.
     """
 
     format_version: int
@@ -108,6 +108,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int
     seconds: float
     versions: dict[str, str]
+    columns: tuple[str, ...] = ()
     behaviors: tuple[str, ...] = ()
     target_behaviors: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
@@ -126,7 +127,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def told_target_time(self) -> bool:
         """Whether the model read the time of the target itself, in evaluation too."""
-        return bool(self.model_config.get("time_to_ask"))
+        return NEXT_TIME_GAP in self.columns
 
     @property
     def portable(self) -> bool:

@@ -63,12 +63,6 @@ def import_recbole(file: Path, output: Path, *, overrides: Iterable[str] = (), f
     stored = _read(file)
     resolved = resolve_stored(stored.model, stored.dataset, stored.given, stored.final, overrides)
     data_file = data_files.data_file(resolved)
-    if not data_file.is_file():
-        raise BadData(
-            "dataset_missing",
-            f"The data set {resolved.dataset!r} that the checkpoint was trained on has no file {data_file}.",
-            "Give --set data_path=… with the folder that holds the data set's folder.",
-        )
     titles = data_files.titles_of(resolved)
     threads = set_threads(resolved.values["threads"])
     try:

@@ -114,6 +114,7 @@ def train(
         threads=threads,
         seconds=round(time.monotonic() - started, 2),
         versions=versions(),
+        columns=trainer.model.network.columns if resolved.ours else (),
         behaviors=trainer.model.network.behaviors if resolved.ours else (),
         target_behaviors=training_options(config.final_config_dict).target_behaviors,
         features=trainer.model.network.features if resolved.ours else (),

@@ -470,3 +470,27 @@ def test_run_json_tells_what_a_result_depends_on(finished_run):
     assert info["seed"] == 2020
     assert {"python", "torch", "recbole", "numpy", "pandas", "seqrec-plugin"} <= set(info["versions"])
     assert info["order"] == "exact time, ties in file order"
+
+
+def test_what_a_third_partys_model_raises_is_told_as_its_packages(recipe, tmp_path, monkeypatch):
+    from seqrec_plugin import registry
+    from seqrec_plugin.models.lstm4rec import LSTM4Rec
+
+    def broken(self, *_):
+        return 1 / 0
+
+    monkeypatch.setattr(LSTM4Rec, "loss", broken)
+    with pytest.raises(ZeroDivisionError):  # of our own, the bug itself
+        train(resolve(recipe), tmp_path / "ours", Silent())
+    monkeypatch.setattr(registry, "package", lambda model: "acme-models")
+    with pytest.raises(Failed, match=r"LSTM4Rec of the package 'acme-models' failed: .*division by zero"):
+        train(resolve(recipe), tmp_path / "theirs", Silent())
+
+
+def test_a_run_that_only_recbole_can_run_says_how_to_make_it_portable(finished_run, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished_run, path)
+    told = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    (path / "run.json").write_text(json.dumps({**told, "ours": False, "model": "GRU4Rec"}), encoding="utf-8")
+    with pytest.raises(BadData, match=rf"only RecBole can run.* seqrec import-recbole {path}/recbole/GRU4Rec.pth"):
+        evaluating.load_model(RunFolder.open(path))

@@ -20,19 +20,24 @@ from seqrec_plugin.recbole_bridge.settings import Resolved
 
 
 def data_file(resolved: Resolved) -> Path:
-    """The `.inter` file of a configuration; ml-100k is the one in RecBole's wheel."""
-    return data_set.folder(resolved.dataset, resolved.values["data_path"]) / f"{resolved.dataset}.inter"
+    """The `.inter` file of a configuration; ml-100k is the one in RecBole's wheel.
+
+    Raises:
+        BadData: `dataset_missing`.
+    """
+    file = data_set.folder(resolved.dataset, resolved.values["data_path"]) / f"{resolved.dataset}.inter"
+    if not file.is_file():
+        raise BadData(
+            "dataset_missing",
+            f"The data set {resolved.dataset!r} has no file {file}.",
+            "Set data_path to the folder that holds the data set's folder (--set data_path=…).",
+        )
+    return file
 
 
 def check_data(resolved: Resolved) -> str:
     """Read the events once before anything is made, so that a mistake in them costs nothing; returns the sha256."""
     file = data_file(resolved)
-    if not file.is_file():
-        raise BadData(
-            "dataset_missing",
-            f"The data set {resolved.dataset!r} has no file {file}.",
-            "Set data_path to the folder that holds the data set's folder.",
-        )
     values = resolved.values
     fields = {key: values[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")}
     table = atomic.read(

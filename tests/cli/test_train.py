@@ -94,3 +94,10 @@ def test_recboles_own_model_trains_the_same_way(recipe, tmp_path):
     refused = _call("export", tmp_path / "run", "-o", tmp_path / "bundle")
     assert refused.exit_code == 3
     assert "GRU4Rec" in refused.stderr
+
+
+def test_a_used_output_is_refused_before_the_configuration_is_shown(recipe, finished_run):
+    done = _call("train", recipe, "-o", finished_run)
+    assert done.exit_code == 2
+    assert "already" in done.stderr
+    assert "hidden_size" not in done.stderr
