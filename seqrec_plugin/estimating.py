@@ -81,12 +81,13 @@ def before(trainer: BaselineTrainer, train_data: Any, valid_data: Any) -> Estima
     seconds = 0.0 if valid_data is None else trainer.time_validation(valid_data, ROWS)
     config, parameters = trainer.config, [p for p in trainer.model.parameters() if p.requires_grad]
     trained, moments = sum(p.numel() for p in parameters), _MOMENTS.get(str(config["learner"]).lower(), 2)
-    memory = {"the program with its data": machine.memory()} if trainer.device.type == "cpu" else {}
+    here = trainer.device.type == "cpu"
+    memory = {"the program with its data": machine.memory()} if here else {}
     memory["gradients and optimizer"] = 4 * trained * (1 + moments)
     rows = 0 if valid_data is None else min(int(config["eval_batch_size"]), len(valid_data.dataset))
     memory["a step"], memory["validation"] = _moving(trainer, [tuple(p.shape) for p in parameters], rows)
     epochs = trainer.epochs - trainer.start_epoch
-    return Estimate(targets, steps, epochs, trained, memory, machine.peak_memory(), 0.0, seconds)
+    return Estimate(targets, steps, epochs, trained, memory, machine.peak_memory() if here else 0, 0.0, seconds)
 
 
 def _moving(trainer: BaselineTrainer, shapes: list[tuple[int, ...]], rows: int) -> tuple[int, int]:
