@@ -43,7 +43,10 @@ It holds nothing about any user.
 `items.json` maps positions to item ids.{bare}
 
 `export/SPEC.md` of seqrec-plugin says what a careful client does besides; `golden.json` proves a client right.
-Clients to copy are in its `export/clients`:
+
+## With a client to copy
+
+From `export/clients` of seqrec-plugin:
 
     bundle = seqrec_client.load(".")                       # Python: numpy and onnxruntime, one file
     bundle = seqrec_client.load(".", TractRuntime)         # Python: Rust's tract

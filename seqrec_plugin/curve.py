@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from seqrec_plugin import checkpoint
 from seqrec_plugin.checkpoint import RunFolder
+from seqrec_plugin.estimating import Watch
 from seqrec_plugin.evaluating import summarise_ranks
 
 if TYPE_CHECKING:
     from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer, Reporter
+
+
+class Enough(BaseException):
+    """No more than an estimate was asked for; RecBole's loops have no other way out."""
 
 
 class Curve:
@@ -21,12 +26,23 @@ class Curve:
         trainer: whose epochs they are.
         reporter: gets the progress.
         resume: whether the epochs before are in `run` already.
+        watch: times the first steps.
+        only_estimate: end the training, by `Enough`, when they are timed.
     """
 
-    def __init__(self, run: RunFolder, trainer: BaselineTrainer, reporter: Reporter, resume: bool) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        trainer: BaselineTrainer,
+        reporter: Reporter,
+        resume: bool,
+        watch: Watch,
+        only_estimate: bool = False,
+    ) -> None:
         self._run, self._trainer, self._reporter = run, trainer, reporter
         self._records = run.curve() if resume else []
         self._began = 0.0
+        self._watch, self._only_estimate = watch, only_estimate
 
     @property
     def best_epoch(self) -> int:
@@ -40,11 +56,20 @@ class Curve:
         """See `Reporter`."""
         self._records = [record for record in self._records if record["epoch"] < epoch]
         self._began = time.monotonic()
+        self._watch.begin()
         self._reporter.epoch_begins(epoch, batches)
 
     def batch_ends(self) -> None:
         """See `Reporter`."""
         self._reporter.batch_ends()
+        if self._watch.step():
+            self._reporter.says(self._watch.estimate.times)
+            if self._only_estimate:
+                raise Enough
+
+    def says(self, text: str) -> None:
+        """See `Reporter`."""
+        self._reporter.says(text)
 
     def epoch_ends(self, record: dict[str, Any]) -> None:
         """See `Reporter`."""

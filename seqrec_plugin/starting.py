@@ -109,7 +109,8 @@ def configuration(
 
     Args:
         run: to be refitted.
-        file: the configuration, where the user names it once more; it must be the run's.
+        file: the configuration, where the user names it once more; it must be the run's. An option that the run's
+            release did not have is at its default.
         overrides: `key=value` texts; only where the data lie and what computes may be changed.
         data: as for `resolve`.
 
@@ -117,7 +118,10 @@ def configuration(
         WrongUsage: `bad_value` where another value than the run's is given.
     """
     resolved = resolve(file or run.path / checkpoint.CONFIG_FILE, overrides, data)
-    changed = [key for key in changed_keys(run, resolved) if key not in _PLACE]
+    before = read_yaml(run.path / checkpoint.CONFIG_FILE)
+    defaults = ("RecBole", "seqrec", resolved.model)
+    later = {key for key, s in resolved.settings.items() if key not in before and s.source in defaults}
+    changed = [key for key in changed_keys(run, resolved) if key not in _PLACE | later]
     if changed:
         raise WrongUsage(
             "bad_value",
@@ -186,7 +190,7 @@ def check_fits(run: RunFolder, resolved: Resolved) -> None:
         if fields != info.features:
             raise _misfit(run, "NUMERIC_FIELDS", list(info.features), list(fields))
         key = "NUMERIC_TRANSFORMS"
-        if stored.get(key) != values.get(key):
+        if (stored.get(key) or {}) != (values.get(key) or {}):
             raise _misfit(run, key, stored.get(key), values.get(key))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqrec_plugin import checkpoint, machine, registry, starting
+from seqrec_plugin import checkpoint, estimating, machine, registry, starting
 from seqrec_plugin.checkpoint import RunFolder, RunInfo
 from seqrec_plugin.columns import LABEL, NEXT_BEHAVIOR, Row
-from seqrec_plugin.curve import Curve
+from seqrec_plugin.curve import Curve, Enough
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
+from seqrec_plugin.estimating import Estimate, Watch
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.data_files import check_data, data_file, titles_of
 from seqrec_plugin.recbole_bridge.options import numeric_transforms, training_options
@@ -62,11 +64,7 @@ def train(
         SeqrecError: the data, the configuration or the training is wrong; see the codes.
     """
     start.check(output)
-    data_sha256, titles = check_data(resolved), titles_of(resolved)
-    if start.refit is not None:
-        starting.check_same_data(start.refit, data_sha256, data_file(resolved))
-    if start.initial is not None:
-        starting.check_fits(start.initial, resolved)
+    data_sha256, titles = _check(resolved, start), titles_of(resolved)
     run = RunFolder.create(output, force, resume)
     if resume:
         _check_same(run, resolved, start)
@@ -85,15 +83,14 @@ def train(
                 run.abandon()
             raise
         run.settle()
-        curve = Curve(run, trainer, reporter, resume)
-        trainer.reporter = curve
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
             trainer.resume(run.path / checkpoint.LAST_FILE)
         with _strangers_bugs(resolved.model):
-            if start.refit is not None:
-                trainer.fit(parts[0], callback_fn=curve.trained)
-            else:
-                trainer.fit(parts[0], parts[1], callback_fn=curve.validated)
+            valid = parts[1] if start.refit is None else None
+            told = estimating.before(trainer, parts[0], valid)
+            reporter.says(told.sizes)
+            trainer.reporter = curve = Curve(run, trainer, reporter, resume, Watch(told))
+            trainer.fit(parts[0], valid, callback_fn=curve.trained if valid is None else curve.validated)
         split = split_of(trainer, dataset, parts)
         results, ranks = _measured(trainer, parts, start.refit)
 
@@ -137,6 +134,55 @@ def train(
         run.save_ranks(ranks)
     run.finish(info)
     return run
+
+
+def estimate(resolved: Resolved, start: Start = FRESH) -> Estimate:
+    """What a training would take: memory, and time by its first steps. It leaves nothing.
+
+    Args:
+        resolved, start: as for `train`.
+
+    Raises:
+        SeqrecError: as `train` before its first epoch has ended.
+    """
+    _check(resolved, start)
+    set_threads(resolved.values["threads"])
+    with tempfile.TemporaryDirectory(prefix="seqrec-") as folder:
+        run = RunFolder.create(Path(folder) / "run")
+        with contained(run), _strangers_bugs(resolved.model):
+            trainer, _, parts = build(resolved, run, start)
+            trainer.last_file = None
+            watch = Watch(estimating.before(trainer, parts[0], parts[1] if start.refit is None else None))
+            trainer.reporter = Curve(run, trainer, _Nobody(), False, watch, only_estimate=True)
+            with contextlib.suppress(Enough):
+                trainer.fit(parts[0])
+    return watch.estimate
+
+
+class _Nobody:
+    """A reporter that nobody hears."""
+
+    def epoch_begins(self, epoch: int, batches: int) -> None:
+        """See `Reporter`."""
+
+    def batch_ends(self) -> None:
+        """See `Reporter`."""
+
+    def epoch_ends(self, record: dict[str, Any]) -> None:
+        """See `Reporter`."""
+
+    def says(self, text: str) -> None:
+        """See `Reporter`."""
+
+
+def _check(resolved: Resolved, start: Start) -> str:
+    """Whether data and runs will do, before anything is made; returns the data's sha256."""
+    data_sha256 = check_data(resolved)
+    if start.refit is not None:
+        starting.check_same_data(start.refit, data_sha256, data_file(resolved))
+    if start.initial is not None:
+        starting.check_fits(start.initial, resolved)
+    return data_sha256
 
 
 def _measured(trainer: BaselineTrainer, parts: Any, refit: RunFolder | None) -> tuple[dict[str, Any], dict[str, Any]]:

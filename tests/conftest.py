@@ -150,6 +150,9 @@ class Silent:
     def epoch_ends(self, record):
         pass
 
+    def says(self, text):
+        pass
+
 
 @pytest.fixture(scope="session")
 def finished_run(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -118,7 +118,7 @@ def test_the_cards_call_from_bare_onnxruntime_works(exported):
     card = (path / "README.md").read_text(encoding="utf-8")
     code = "\n".join(
         line[4:]
-        for line in card.partition("for one user:")[2].partition("`export/SPEC.md`")[0].splitlines()
+        for line in card.partition("for one user:")[2].partition("## With")[0].splitlines()
         if line.startswith("    ")
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=path, capture_output=True, text=True)

@@ -143,3 +143,13 @@ def test_targets_of_every_behaviour_are_learned(mixed, tmp_path):
     done = _refit(run.path, tmp_path / "all")
     assert len(done.split().train) == len(done.split().items) - len(done.split().offsets) + 1
     export(done.path, tmp_path / "bundle", report=lambda check: None)
+
+
+def test_a_run_of_a_release_with_fewer_options_is_refitted(finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "old")
+    file = tmp_path / "old" / "config.yaml"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith("TIMESTAMP_FIELD")))
+    assert configuration(RunFolder(tmp_path / "old"), None).values["TIMESTAMP_FIELD"] == ""
+    with pytest.raises(WrongUsage, match="TIMESTAMP_FIELD"):
+        configuration(RunFolder(tmp_path / "old"), None, ["TIMESTAMP_FIELD=clock"])

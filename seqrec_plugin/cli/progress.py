@@ -39,6 +39,9 @@ class _Lines:
     def batch_ends(self) -> None:
         pass
 
+    def says(self, text: str) -> None:
+        click.echo(text, err=True)
+
     def epoch_ends(self, record: dict[str, Any]) -> None:
         click.echo(_line(record, self.epochs, self.best), err=True)
         self.best = max(self.best, record.get("score", self.best))
@@ -77,6 +80,9 @@ class _Bar:
 
     def batch_ends(self) -> None:
         self.progress.advance(self.task)
+
+    def says(self, text: str) -> None:
+        self.progress.console.print(text, markup=False, highlight=False)
 
     def epoch_ends(self, record: dict[str, Any]) -> None:
         last = f"loss {record['loss']:.3f}"

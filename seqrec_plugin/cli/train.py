@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,23 +16,25 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("config", required=False)
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The run folder to make.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The run folder to make.")
 @click.option(
     "--data", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's own folder, such as data/shop."
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one option; may be repeated.")
 @click.option("--refit", type=click.Path(path_type=Path), metavar="RUN", help="Train RUN again, on all events.")
 @click.option("--init-from", type=click.Path(path_type=Path), metavar="RUN", help="Begin with RUN's weights and items.")
+@click.option("--estimate", is_flag=True, help="Only tell how long it would take, and how much memory.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run in the output folder.")
 @click.option("--force", is_flag=True, help="Replace a run that is in the output folder already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     config: str | None,
-    output: Path,
+    output: Path | None,
     data: Path | None,
     overrides: tuple[str, ...],
     refit: Path | None,
     init_from: Path | None,
+    estimate: bool,
     resume: bool,
     force: bool,
     as_json: bool,
@@ -51,6 +54,7 @@ def command(
       seqrec train lstm_ml100k -o runs/small --set hidden_size=32 --set epochs=5
       seqrec train lstm_ml100k -o runs/gru --set model=GRU4Rec
       seqrec train lstm_ml100k -o runs/films --data data/films
+      seqrec train lstm_ml100k --estimate
       seqrec train --refit runs/demo -o runs/demo_all
       seqrec train --init-from runs/demo -o runs/demo_newer --set epochs=2
     """
@@ -58,7 +62,13 @@ def command(
         raise click.UsageError("--resume goes on with a run and --force replaces it: give one of them.")
     if config is None and refit is None and init_from is None:
         raise click.UsageError("Name a configuration (see `seqrec init --list`), or a run: --refit, --init-from.")
+    if output is None and not estimate:
+        raise click.UsageError("Say where the run shall be: -o RUN.")
     resolved, start = _what(config, overrides, data, refit, init_from)
+    if estimate:
+        _estimate(resolved, start, as_json)
+        return
+    assert output is not None
     from seqrec_plugin.checkpoint import LAST_FILE, RunFolder
 
     RunFolder.check_output(output, force, resume)
@@ -93,6 +103,19 @@ def command(
         click.echo(f"The metrics are those of {refit}: nothing is held out of a refit.", err=True)
         metrics = metrics["before_refit"]
     show_metrics(metrics, as_json)
+
+
+def _estimate(resolved: Resolved, start: Start, as_json: bool) -> None:
+    click.echo("Loading RecBole and the data, and trying a few steps …", err=True)
+    import dataclasses
+
+    from seqrec_plugin import training
+
+    found = training.estimate(resolved, start)
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(found), "bytes": found.bytes, "seconds": found.seconds}, indent=2))
+    else:
+        click.echo(f"{found.sizes}\n{found.times}")
 
 
 def _what(

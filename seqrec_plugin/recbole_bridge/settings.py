@@ -194,6 +194,10 @@ def _of_data_set(
     if "NUMERIC_FIELDS" in found and FEATURES not in registry.load(model).reads(model_config(model, values)):
         for key in ("NUMERIC_FIELDS", "NUMERIC_TRANSFORMS"):
             found.pop(key, None)
+    transforms = found.get("NUMERIC_TRANSFORMS")
+    if transforms is not None and "NUMERIC_FIELDS" in given and isinstance(transforms.value, Mapping):
+        chosen = {field: how for field, how in transforms.value.items() if field in given["NUMERIC_FIELDS"].value}
+        found["NUMERIC_TRANSFORMS"] = Setting(chosen, "data set")
     return found
 
 

@@ -38,6 +38,9 @@ class Reporter(Protocol):
     def epoch_ends(self, record: dict[str, Any]) -> None:
         """An epoch was trained and validated; the record is its line of `curve.jsonl`."""
 
+    def says(self, text: str) -> None:
+        """Something about the training as a whole, for people."""
+
 
 class BaselineTrainer(Trainer):  # type: ignore[misc]
     """For RecBole's own models, and the base of ours.
@@ -60,6 +63,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
     last_file: Path | None = None
     reporter: Reporter | None = None
     keeps_numbers = False
+    item_tensor: Any  # RecBole's
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
@@ -111,6 +115,28 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
             found = (interaction[ROW].numpy(), interaction[label].numpy(), scores.float().cpu().numpy())
             self._collected.append(found)
         return interaction, scores, *rest
+
+    @torch.no_grad()
+    def time_validation(self, eval_data: Any, rows: int) -> float:
+        """The seconds that scoring all rows of a part would take, by some of them; nothing changes by it."""
+        with torch.random.fork_rng(devices=[]):
+            interaction, index, _, items = next(iter(eval_data))
+        some = interaction[: min(rows, len(interaction))]
+        self.model.eval()
+        self.tot_item_num = eval_data._dataset.item_num
+        self._sequences = getattr(eval_data.dataset, "sequences", None)
+        if self.ranking and self.item_tensor is None:
+            self.item_tensor = eval_data._dataset.get_item_feature().to(self.device)
+        seconds = 0.0
+        for _ in range(2):  # the first takes memory
+            began = time.monotonic()
+            if self.ranking:
+                self._full_sort_batch_eval((some, None, torch.arange(len(some)), items[: len(some)]))
+            else:
+                self._neg_sample_batch_eval((some, index, None, items))
+            seconds = time.monotonic() - began
+        self._collected = []
+        return seconds / len(some) * len(eval_data.dataset)
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
         began = time.monotonic()
@@ -239,6 +265,10 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
     def _batches_of(self, train_data: Any) -> int:
         return len(train_data)
 
+    def work(self, train_data: Any) -> tuple[int, int]:
+        """How many targets an epoch learns from, and in how many steps."""
+        return len(train_data.dataset), self._batches_of(train_data)
+
     def _save_last(self, train_data: Any, epoch: int) -> None:
         if self.last_file is None:
             return
@@ -278,6 +308,11 @@ class SequenceTrainer(BaselineTrainer):
         self._cut(train_data)
         lengths = self._windows[0].lengths
         return len(batches(lengths, self.config["train_batch_size"], np.random.default_rng(0)))
+
+    def work(self, train_data: Any) -> tuple[int, int]:
+        """See `BaselineTrainer.work`; a user's first item is a target too."""
+        steps = self._batches_of(train_data)
+        return int(self._windows[2].sum()), steps
 
     def _cut(self, train_data: Any) -> None:
         """Make the windows of the training events, once."""
