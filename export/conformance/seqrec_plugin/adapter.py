@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from importlib.metadata import version
 from typing import Any
 
@@ -42,6 +43,8 @@ class Served:
             return self._push(self.sessions[request["session"]], request)
         if call == "run":
             return self._run(request)
+        if call == "time":
+            return self._time(request["question"], request["repeat"])
         if call == "verify":
             for _ in verifying.verify(self.path):
                 pass
@@ -61,6 +64,26 @@ class Served:
             "embedding": output.user_embedding[0].tolist(),
             "state": [s[0].tolist() for s in output.state],
         }
+
+    def _time(self, asked: dict[str, Any], repeat: int) -> dict[str, Any]:
+        """Microseconds of each of many answers, and of many single steps of a session."""
+        last = {k: v[-1:] if isinstance(v, list) and k != "candidates" else v for k, v in asked.items()}
+        if "features" in asked:
+            last["features"] = {name: values[-1:] for name, values in asked["features"].items()}
+        recommender, items = self.recommender, last.pop("history")
+        ask = recommender.recommend if recommender.manifest.task == "next_item" else recommender.score
+        calls: dict[str, Any] = {"recommend": lambda: ask(**asked)}
+        if recommender.manifest.state:
+            session = recommender.session()
+            calls["push"] = lambda: session.push(items, **last)
+        taken: dict[str, list[float]] = {"recommend": [], "push": []}
+        for name, call in calls.items():
+            for i in range(repeat + 50):
+                began = time.perf_counter_ns()
+                call()
+                if i >= 50:
+                    taken[name].append((time.perf_counter_ns() - began) / 1000)
+        return {"status": "ok", **taken}
 
     def _push(self, session: Session, request: dict[str, Any]) -> dict[str, Any]:
         question = to_question(request["question"])
