@@ -1,6 +1,6 @@
 """A bundle of more than 2 GiB: written with its weights in a second file, verified, and asked by each client.
 
-`python benchmarks/large_bundle.py [--items 600000] [--width 1024]`: an untrained model, 12 GB of memory and 6 GB of disk.
+`python benchmarks/large_bundle.py [--items 600000] [--width 1024]`: an untrained model; 12 GB of memory.
 """
 
 import argparse
