@@ -27,7 +27,8 @@ def write(folder: Path, items: int, width: int) -> None:
     """Both graphs of an untrained model, and its table."""
     import torch
 
-    from seqrec_plugin.exporting import item_embeddings, model_bytes, round_table
+    from seqrec_plugin.emitting import item_embeddings, model_bytes
+    from seqrec_plugin.exporting import round_table
     from seqrec_plugin.models.lstm4rec import LSTM4Rec, LSTM4RecConfig
 
     torch.manual_seed(2026)

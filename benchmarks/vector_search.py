@@ -15,8 +15,8 @@ import numpy as np
 from seqrec_plugin import bundle as bundles
 from seqrec_plugin import machine
 from seqrec_plugin.checkpoint import RunFolder
+from seqrec_plugin.encoder import Encoder
 from seqrec_plugin.manifest import EMBEDDINGS_FILE
-from seqrec_plugin.runtime import Encoder
 
 K = 10
 

@@ -1,34 +1,29 @@
-"""Run folder → bundle, with parity through the real runtime. Needs torch and onnx, not RecBole."""
+"""Run folder → bundle. Needs torch and onnx, not RecBole."""
 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import io
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 
-from seqrec_plugin import bundle, card, golden, ranking, tracing, verifying
+from seqrec_plugin import bundle, card, golden, parity, verifying
 from seqrec_plugin.checkpoint import RunFolder
-from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR, NO_GAP, TIME_GAP, Row, draw
+from seqrec_plugin.columns import BEHAVIOR, NEXT_BEHAVIOR, Row
+from seqrec_plugin.emitting import encoder_bytes, item_embeddings, model_bytes
 from seqrec_plugin.errors import Failed, WrongUsage
-from seqrec_plugin.evaluating import load_model, rank_validation, run_torch, set_threads
-from seqrec_plugin.graph import IR_VERSION, OPSET, Graph, Weights
+from seqrec_plugin.evaluating import load_model, rank_validation, set_threads
+from seqrec_plugin.graph import IR_VERSION, OPSET, Weights
 from seqrec_plugin.layers import Int8Table
 from seqrec_plugin.layers.int8_table import MOST_WIDTH
 from seqrec_plugin.manifest import (
-    CANDIDATES,
     CARD_FILE,
     EMBEDDINGS_FILE,
     ENCODER_FILE,
-    EXCLUDE,
     FORMAT_VERSION,
     GOLDEN_FILE,
     INT8_FILE,
@@ -41,9 +36,6 @@ from seqrec_plugin.manifest import (
     Number,
     Parity,
     Provenance,
-    StateTensor,
-    Tensor,
-    tensors,
 )
 from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.runtime import Recommender
@@ -51,8 +43,6 @@ from seqrec_plugin.titles import match, read
 from seqrec_plugin.verifying import Check
 from seqrec_plugin.vocabulary import Vocabulary
 
-#: How far onnxruntime may be from torch, absolute and relative to torch's value.
-TOLERANCE = 1e-5
 #: A protobuf file holds less than 2 GiB; the rest of the graph needs some of it.
 MOST_INSIDE = 2**31 - 2**26
 #: The share of NDCG@10 that the int8 table may cost.
@@ -61,8 +51,6 @@ MOST_DROP = 0.01
 #: A model's NDCG@10 on events that it was not trained on, and how many these are.
 Judge = Callable[[SequenceModel], tuple[float, int]]
 Report = Callable[[Check], None]
-Indices = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 
 def export(
@@ -193,7 +181,7 @@ def write_bundle(
     if not all(torch.isfinite(weight).all() for weight in model.state_dict().values()):
         raise Failed("check_failed", "The weights hold NaN or infinity.", "Train again, with a lower learning_rate.")
     top_k = min(top_k, vocabulary.n_items - 1) if model.task == "next_item" else 0
-    probe = [_newest(row, max_history) for row in probe] + _random_histories(model, max_history, seed)
+    probe = [parity.newest(row, max_history) for row in probe] + parity.random_histories(model, max_history, seed)
 
     with bundle.writing(output, force) as folder:
         weights = Weights(WEIGHTS_FILE) if _size(model) > most_inside else None
@@ -215,10 +203,10 @@ def write_bundle(
         bundle.fill(folder, manifest, contents)
         recommender = Recommender.load(folder)
 
-        parity = _check_parity(model, recommender, probe, report)
-        _check_carried(recommender, probe, report)
+        measured = parity.check_parity(model, recommender, probe, report)
+        parity.check_carried(recommender, probe, report)
 
-        manifest = msgspec.structs.replace(manifest, parity=parity)
+        manifest = msgspec.structs.replace(manifest, parity=measured)
         contents[GOLDEN_FILE] = golden.encode(golden.build(model, vocabulary, manifest, seed))
         if rounded:
             contents[INT8_GOLDEN_FILE] = golden.encode(
@@ -230,22 +218,6 @@ def write_bundle(
         for check in verifying.verify(folder):
             report(check)
     return manifest
-
-
-def item_embeddings(model: SequenceModel) -> bytes:
-    """`item_embeddings.npy`: float32 [n_items − 1, embedding_size + 1], row i for index i + 1, the bias last.
-
-    With 1 appended to a user embedding the inner product is the score. The row of an item that is never recommended is
-    zeros and the lowest float32 there is: databases of vectors take no infinity.
-    """
-    table = model.item_table
-    both = torch.cat([table.weight, table.bias.unsqueeze(1)], dim=1).detach().to(torch.float32)
-    both[table.never] = 0
-    both[table.never, -1] = torch.finfo(torch.float32).min
-    both = both[1:]
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(both.numpy()), allow_pickle=False)
-    return buffer.getvalue()
 
 
 def round_table(model: SequenceModel) -> SequenceModel:
@@ -273,65 +245,6 @@ def _judge_int8(model: SequenceModel, rounded: SequenceModel, judge: Judge, most
 def _size(model: SequenceModel) -> int:
     """Bytes of the weights as the graph holds them, in float32."""
     return sum(4 * weight.numel() for weight in model.state_dict().values())
-
-
-def encoder_bytes(model: SequenceModel, weights: Weights | None = None) -> bytes:
-    """The graph of `encoder.onnx`: from a history to the user embedding and the next state."""
-    return _graph_bytes(model, "encoding", 0, weights)[0]
-
-
-def model_bytes(
-    model: SequenceModel, top_k: int, weights: Weights | None = None
-) -> tuple[bytes, tuple[Tensor, ...], tuple[Tensor, ...], list[StateTensor]]:
-    """The graph's file, and what its inputs, outputs and states are: `export/SPEC.md`, clause 4."""
-    return _graph_bytes(model, model.task, top_k, weights)
-
-
-def _graph_bytes(
-    model: SequenceModel, task: str, top_k: int, weights: Weights | None
-) -> tuple[bytes, tuple[Tensor, ...], tuple[Tensor, ...], list[StateTensor]]:
-    graph, traced = Graph(weights), None if model.emits else tracing.trace(model)
-    sizes = traced.state_sizes if traced else model.state_sizes
-    state = [StateTensor(f"state_{i}", f"next_state_{i}", size) for i, size in enumerate(sizes)]
-    inputs, outputs = tensors(
-        task,
-        model.columns,
-        state,
-        features=len(model.features),
-        top_k=top_k,
-        embedding_size=model.vector_size,
-        candidates=model.takes_candidates and task == "probability",
-    )
-    names = {t.name: graph.input(t.name, t.dtype, t.shape) for t in inputs}
-    item_seq, states = names["item_seq"], tuple(names[s.input] for s in state)
-    columns = {name: names[name] for name in model.columns}
-    found: tuple[str, ...]
-    if task == "encoding":
-        if traced:
-            vector, after = traced.emit_vector(graph, item_seq, states)
-        else:
-            vector, _, after = model.emit_vector(graph, item_seq, states, columns)
-        found = (vector, *after)
-    elif task == "probability":
-        vector, probabilities, after = model.emit_probabilities(graph, item_seq, states, columns, names.get(CANDIDATES))
-        found = (probabilities, vector, *after)
-    else:
-        if traced:
-            vector, scores, after = traced.emit(model, graph, item_seq, states)
-        else:
-            vector, scores, after = model.emit(graph, item_seq, states, columns)
-        found = (*_best(graph, scores, names[EXCLUDE], top_k), vector, *after)
-    for tensor, source in zip(outputs, found, strict=True):
-        graph.output(tensor.name, source, tensor.dtype, tensor.shape)
-    return graph.build(), inputs, outputs, state
-
-
-def _best(graph: Graph, scores: str, exclude: str, top_k: int) -> tuple[str, str]:
-    """Write exclusion and top k; the names of items and scores [batch, top_k]."""
-    never = graph.constant(np.float32(-np.inf))
-    scores = graph.op("ScatterElements", scores, exclude, graph.op("Expand", never, graph.op("Shape", exclude)), axis=1)
-    best, index = graph.ops("TopK", scores, graph.constant([top_k]), outputs=2, axis=1)
-    return graph.op("Where", graph.op("Equal", best, never), graph.constant(np.int64(0)), index), best
 
 
 def _draft(
@@ -372,7 +285,7 @@ def _draft(
             newcomer=model.newcomer,
             numbers=_numbers(model),
         ),
-        parity=Parity(0, 0.0, 0.0, TOLERANCE),
+        parity=Parity(0, 0.0, 0.0, parity.TOLERANCE),
         int8=None,
     )
     return manifest, content
@@ -389,16 +302,6 @@ def _numbers(model: SequenceModel) -> dict[str, Number]:
     }
 
 
-def _newest(row: Row, max_history: int) -> Row:
-    """A real history cut as serving cuts it: the first event that is left has no gap before it."""
-    if len(row.items) <= max_history:
-        return row
-    cut = row.part(len(row.items) - max_history)
-    if TIME_GAP in cut.columns:
-        cut.columns[TIME_GAP][0] = NO_GAP
-    return cut
-
-
 def _graph_check(manifest: Manifest, size: int, sizes: tuple[int, ...]) -> Check:
     detail = f"opset {OPSET}, {size / 1e6:.2f} MB, onnx checker and shape inference"
     if manifest.provenance.exporter == "torch":
@@ -406,102 +309,3 @@ def _graph_check(manifest: Manifest, size: int, sizes: tuple[int, ...]) -> Check
         if not manifest.state:
             detail += "; its state cannot be carried" if sizes else "; the model has no state to carry"
     return Check("graph valid", detail)
-
-
-def _random_histories(model: SequenceModel, max_history: int, seed: int) -> list[Row]:
-    """Histories of every kind that a server meets: empty, one item, the longest, and any length between."""
-    random = np.random.default_rng(seed)
-    lengths = [0, 1, max_history, *random.integers(1, max_history + 1, size=29).tolist()]
-    sizes = len(model.behaviors), len(model.features)
-    rows = [Row(random.integers(1, model.n_items, size=n), draw(model.columns, n, random, *sizes)) for n in lengths]
-    if model.numbers is None:
-        return rows
-    return [Row(items, {**told, FEATURES: model.numbers.spread(told[FEATURES])}) for items, told in rows]
-
-
-@dataclasses.dataclass
-class _Difference:
-    """The largest differences seen so far."""
-
-    absolute: float = 0.0
-    relative: float = 0.0
-
-    def add(self, what: str, found: Floats, expected: Floats) -> None:
-        """Compare, remember, and fail where a value is further away than the tolerance."""
-        if not found.size:
-            return
-        apart = _apart(found, expected)
-        self.absolute = max(self.absolute, float(apart.max()))
-        self.relative = max(self.relative, float((apart / np.maximum(np.abs(expected), 1e-3)).max()))
-        if not ((apart <= TOLERANCE + TOLERANCE * np.abs(expected)) & np.isfinite(apart)).all():
-            raise Failed("check_failed", f"onnxruntime's {what} is {apart.max():.2g} away from torch's.")
-
-
-def _check_parity(model: SequenceModel, recommender: Recommender, probe: Sequence[Row], report: Report) -> Parity:
-    """Each probe history alone and in padded batches: embedding, state, scores and order as in torch."""
-    difference = _Difference()
-    candidates = list(range(1, min(model.n_items, 101))) if model.takes_candidates else []
-    for size in (1, 32):
-        for begin in range(0, len(probe), size):
-            rows = probe[begin : begin + size]
-            vectors, state = run_torch(model, rows)
-            found = recommender.run(rows, [candidates for _ in rows])
-            difference.add("user embedding", found.user_embedding, vectors.numpy())
-            for ours, torchs in zip(found.state, state[: len(found.state)], strict=True):
-                difference.add("state", ours, torchs.numpy())
-            with torch.no_grad():
-                if model.task == "probability":
-                    asked = torch.tensor([candidates for _ in rows]) if candidates else None
-                    difference.add("probabilities", found.probabilities, model.probabilities(vectors, asked).numpy())
-                    continue
-                scores = model.item_table.scores(vectors).numpy()
-            difference.add("scores", found.scores, np.take_along_axis(scores, found.items, axis=1))
-            _check_order(found.items, scores)
-    what = "scores" if model.task == "next_item" else "probabilities"
-    report(
-        Check(
-            f"parity on {len(probe)} histories, alone and in batches of 32",
-            f"at most {difference.absolute:.1e} from torch in {what}, embedding and state",
-        )
-    )
-    if model.task == "next_item":
-        report(Check("order of the top k", f"all {recommender.manifest.top_k} places as torch ranks them"))
-    return Parity(len(probe), difference.absolute, difference.relative, TOLERANCE)
-
-
-def _apart(found: Floats, expected: Floats) -> npt.NDArray[np.float64]:
-    """Absolute differences; where both are −inf there is none: an item that is never recommended."""
-    never = np.isneginf(found) & np.isneginf(expected)
-    apart: npt.NDArray[np.float64] = np.abs(np.where(never, 0.0, found) - np.where(never, 0.0, expected))
-    return apart
-
-
-def _check_order(items: Indices, scores: Floats) -> None:
-    """The graph's items must be torch's, but neighbours closer than the tolerance may change places."""
-    expected, best = ranking.top_k(scores, items.shape[1])
-    apart = _apart(np.take_along_axis(scores, items, axis=1), best)
-    near = (apart <= TOLERANCE + TOLERANCE * np.abs(best)) & np.isfinite(apart)
-    if not near.all():
-        row, place = np.argwhere(~near)[0]
-        raise Failed(
-            "check_failed",
-            f"onnxruntime puts item {items[row, place]} at place {place + 1}, torch puts {expected[row, place]} there.",
-        )
-
-
-def _check_carried(recommender: Recommender, probe: Sequence[Row], report: Report) -> None:
-    """A history in two calls, with the state carried between, gives what one call gives."""
-    if not recommender.manifest.state:
-        return
-    difference, cuts = _Difference(), 0
-    choice = [[1] if recommender.manifest.takes_candidates else []]
-    for row in [row for row in probe if len(row.items) > 1][:32]:
-        whole, length = recommender.run([row], choice), len(row.items)
-        for cut in {1, length // 2, length - 1} - {0}:
-            before = recommender.run([row.part(0, cut)], choice)
-            after = recommender.run([row.part(cut)], choice, before.state)
-            difference.add("carried user embedding", after.user_embedding, whole.user_embedding)
-            difference.add("carried scores", after.scores, whole.scores)
-            difference.add("carried probabilities", after.probabilities, whole.probabilities)
-            cuts += 1
-    report(Check("carried state equals whole history", f"{cuts} cuts, at most {difference.absolute:.1e} apart"))

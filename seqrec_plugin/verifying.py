@@ -14,6 +14,7 @@ import numpy.typing as npt
 from seqrec_plugin import bundle as bundles
 from seqrec_plugin.bundle import Bundle
 from seqrec_plugin.columns import Row, draw
+from seqrec_plugin.encoder import Encoder
 from seqrec_plugin.errors import BadData, Failed, SeqrecError
 from seqrec_plugin.history import to_question
 from seqrec_plugin.inference import Output
@@ -25,7 +26,7 @@ from seqrec_plugin.manifest import (
     INT8_GOLDEN_FILE,
     MODEL_FILE,
 )
-from seqrec_plugin.runtime import Answer, Encoder, Item, Recommender
+from seqrec_plugin.runtime import Answer, Item, Recommender
 
 #: How far one way to compute an answer may be from another, absolute and relative.
 TOLERANCE = 1e-5

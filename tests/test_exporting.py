@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 import torch
 
-from seqrec_plugin import bundle, exporting
+from seqrec_plugin import bundle, emitting
 from seqrec_plugin.checkpoint import WEIGHTS_FILE, RunFolder
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import load_model
@@ -215,7 +215,7 @@ def test_a_long_graph_stays_near_float64():
 
     torch.manual_seed(0)
     model = LSTM4Rec(LSTM4RecConfig(embedding_size=16, hidden_size=16), n_items=50).eval()
-    content, *_ = exporting.model_bytes(model, 10)
+    content, *_ = emitting.model_bytes(model, 10)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     item_seq = np.random.default_rng(0).integers(1, 50, (2, 2000))
     feeds = {"item_seq": item_seq, "exclude": np.zeros((2, 0), dtype=np.int64)}

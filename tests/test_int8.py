@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from seqrec_plugin import bundle as bundles
+from seqrec_plugin.encoder import Encoder
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
 from seqrec_plugin.exporting import write_bundle
 from seqrec_plugin.graph import Graph
@@ -19,7 +20,7 @@ from seqrec_plugin.layers import Int8Table, ItemTable
 from seqrec_plugin.manifest import Provenance
 from seqrec_plugin.models.lstm4rec import LSTM4Rec, LSTM4RecConfig
 from seqrec_plugin.models.lstmranker import LSTMRanker, LSTMRankerConfig
-from seqrec_plugin.runtime import Encoder, Recommender
+from seqrec_plugin.runtime import Recommender
 from seqrec_plugin.verifying import verify
 from seqrec_plugin.vocabulary import Vocabulary
 
