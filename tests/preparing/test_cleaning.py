@@ -257,3 +257,29 @@ def test_nothing_left_says_what_each_step_took():
         clean([("a", "x", 0), ("a", "x", 0)], "k_core: {user: 5}")
     assert (found.value.code, found.value.exit_code) == ("dataset_empty", 3)
     assert "of 2 events" in str(found.value) and "duplicates 1, k-core 1" in str(found.value)
+
+
+def test_a_bound_is_where_the_recipe_says_it_is():
+    """On a bound: kept at `after`, not at `before`; a repeat at the window's end; no pause yet at the gap."""
+    moment = "2023-11-14T22:13:20Z"  # START
+    assert lines(clean([("a", "x", 0), ("a", "y", -1)], f"times: {{after: {moment}, before: ''}}")[0]) == [1]
+    assert lines(clean([("a", "x", 0), ("a", "y", -1)], f"times: {{after: '', before: {moment}}}")[0]) == [2]
+    assert lines(clean([("a", "x", 0), ("a", "x", 60), ("a", "x", 121)], "repeats: 60")[0]) == [1, 3]
+    left, _ = clean([("a", "x", 0), ("a", "y", 60), ("a", "z", 121)], "session_gap: 60")
+    assert [row[1] for row in left] == ["a#1", "a#1", "a#2"]
+
+
+def test_a_machine_is_one_from_the_least_number_of_events_on():
+    rows = [("bot", "x", t) for t in range(5)] + [("a", "x", t) for t in range(4)]
+    left, _ = clean(rows, "machines: {min_events: 5, item_share: 0.9}")
+    assert {row[1] for row in left} == {"a"}
+
+
+def test_users_are_written_as_they_first_appear(tmp_path):
+    from seqrec_plugin.preparing import prepare
+
+    source = tmp_path / "events.csv"
+    source.write_text("user,item,time\nzoe,1,3\nanna,2,1\nzoe,3,2\n", encoding="utf-8")
+    prepare([str(source)], tmp_path / "out", recipe.parse("times: {after: '', before: ''}"), lambda _: None)
+    rows = (tmp_path / "out/out.inter").read_text(encoding="utf-8").splitlines()[1:]
+    assert [row.split("\t")[:3] for row in rows] == [["zoe", "3", "1"], ["zoe", "1", "2"], ["anna", "2", "1"]]
