@@ -173,10 +173,12 @@ def _numbers(connection: duckdb.DuckDBPyConnection, recipe: Recipe, numbers: Seq
             steps.did(f"outliers of {name}", told_fences)
     for n, name in enumerate(numbers):
         without = _one(connection, f"SELECT count(*) FROM coded WHERE number_{n} IS NULL")
-        filling = recipe.missing.get(name, 0.0)
+        filling = recipe.missing.get(name)
         if without and filling == "drop":
             connection.execute(f"DELETE FROM coded WHERE number_{n} IS NULL")
             steps.did(f"missing {name}", f"Events without {name} are removed.")
+        elif without and filling is None:
+            steps.did(f"missing {name}", f"{without:,} events lack {name}: a training reads its median there.")
         elif without:
             connection.execute(f"UPDATE coded SET number_{n} = ? WHERE number_{n} IS NULL", [filling])
             steps.did(f"missing {name}", f"{without:,} events without {name} have {filling:g} there.")

@@ -252,7 +252,8 @@ duplicates: true            # remove an event that is the same as an earlier one
 repeats: 0                  # seconds: remove a user's same behaviour on the same item this soon after the last one
 values: {}                  # events outside are removed: {price: {min: 0.01, max: 10000}}
 outliers: {}                # events far outside are removed: {price: iqr | zscore | mad}
-missing: {}                 # a number that is not there: {price: drop} removes the event, {price: 0} writes 0 (default)
+missing: {}                 # a number that is not there stays empty, and a training reads the median there;
+                            # {price: drop} removes the event, {price: 0} writes 0
 
 machines:                   # users with at least min_events events who pass a bound are removed; 0 is no bound
   min_events: 50

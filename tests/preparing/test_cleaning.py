@@ -161,8 +161,10 @@ def test_values_and_what_is_missing():
     rows = [("a", f"i{n}", n, value) for n, value in enumerate([1.0, -1.0, 50.0, None, float("nan"), float("inf")])]
     columns = "user item time number_0"
     left, steps = clean(rows, "values: {price: {min: 0, max: 10}}", columns, ("price",))
-    assert [(row[0], row[4]) for row in left] == [(1, 1.0), (4, 0.0), (5, 0.0), (6, 0.0)]
-    assert steps["missing price"].why == "3 events without price have 0 there."
+    assert [(row[0], row[4]) for row in left] == [(1, 1.0), (4, None), (5, None), (6, None)]
+    assert steps["missing price"].why == "3 events lack price: a training reads its median there."
+    left, steps = clean(rows, "missing: {price: 0}", columns, ("price",))
+    assert [row[4] for row in left[3:]] == [0.0, 0.0, 0.0]
     left, steps = clean(rows, "missing: {price: drop}", columns, ("price",))
     assert (lines(left), steps["missing price"].removed) == ([1, 2, 3], 3)
 
