@@ -264,3 +264,17 @@ def vanished(run: RunFolder, items: npt.NDArray[np.int64]) -> tuple[int, ...]:
         items: int64 [events], the item of each event of the new data.
     """
     return tuple(np.setdiff1d(np.arange(1, run.info.n_items), items).tolist())
+
+
+def changed_behaviors(before: RunFolder, run: RunFolder) -> tuple[list[str], list[str]]:
+    """The behaviours that are new to a run which began from another, and those that no event of its data is of.
+
+    Both are empty where one of the runs knows no behaviours.
+    """
+    column = run.split().columns.behavior
+    if column is None or not before.info.behaviors:
+        return [], []
+    names = run.info.behaviors
+    seen = set(np.unique(column).tolist())
+    new = [name for name in names if name not in before.info.behaviors]
+    return new, [name for i, name in enumerate(names, start=1) if i not in seen]
