@@ -22,6 +22,7 @@ from seqrec_plugin.checkpoint import Origin, Origins, RunFolder
 from seqrec_plugin.columns import FEATURES, draw
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.models import options
+from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.options import model_config, training_options
 from seqrec_plugin.recbole_bridge.reading import read_yaml
 from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, resolve
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from seqrec_plugin.models.base import SequenceModel
 
 #: Where the data lie and what computes: a refit may have these otherwise.
-_PLACE = {"data_path", "dataset", "threads", "use_gpu", "gpu_id", "worker", "show_progress", "epochs", "time_limit"}
+_PLACE = {"data_path", "dataset", "threads", "use_gpu", "gpu_id", "worker", "show_progress", "time_limit"}
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,24 @@ def configuration(
     defaults = ("RecBole", "seqrec", resolved.model)
     later = {key for key, s in resolved.settings.items() if key not in before and s.source in defaults}
     changed = [key for key in changed_keys(run, resolved) if key not in _PLACE | later]
+    if changed:
+        there = data_set.folder(before["dataset"], before["data_path"])
+        here = data_set.folder(resolved.dataset, resolved.values["data_path"])
+        if resolved.dataset != before["dataset"] or (data is None and here != there):
+            own = "Leave out CONFIG: the run has its own configuration."
+            raise WrongUsage(
+                "bad_value",
+                f"{run.path} is of the data set {before['dataset']!r}, in {there}, "
+                f"but this configuration is of {resolved.dataset!r}, in {here}.",
+                own if before["dataset"] == "ml-100k" else f"Give --data {there}.",
+            )
+    if "epochs" in changed or resolved.settings["epochs"].source == "--set":
+        raise WrongUsage(
+            "bad_value",
+            f"A refit trains for the epochs that validation chose, {run.info.epoch + 1} in {run.path}, "
+            f"so epochs cannot be {resolved.values['epochs']}.",
+            "Leave out epochs.",
+        )
     if changed:
         raise WrongUsage(
             "bad_value",
@@ -264,3 +283,17 @@ def vanished(run: RunFolder, items: npt.NDArray[np.int64]) -> tuple[int, ...]:
         items: int64 [events], the item of each event of the new data.
     """
     return tuple(np.setdiff1d(np.arange(1, run.info.n_items), items).tolist())
+
+
+def changed_behaviors(before: RunFolder, run: RunFolder) -> tuple[list[str], list[str]]:
+    """The behaviours that are new to a run which began from another, and those that no event of its data is of.
+
+    Both are empty where one of the runs knows no behaviours.
+    """
+    column = run.split().columns.behavior
+    if column is None or not before.info.behaviors:
+        return [], []
+    names = run.info.behaviors
+    seen = set(np.unique(column).tolist())
+    new = [name for name in names if name not in before.info.behaviors]
+    return new, [name for i, name in enumerate(names, start=1) if i not in seen]

@@ -76,12 +76,13 @@ class Fitted:
     unknown: Floats
 
 
-def read(given: Any, fields: Sequence[str]) -> dict[str, Transform]:
+def read(given: Any, fields: Sequence[str], name: str = "NUMERIC_TRANSFORMS") -> dict[str, Transform]:
     """The option NUMERIC_TRANSFORMS.
 
     Args:
         given: field → {clip, log, scale, smooth}, as YAML has it.
         fields: NUMERIC_FIELDS.
+        name: what holds it, for errors.
 
     Returns:
         field → transform, for those that are declared.
@@ -91,7 +92,7 @@ def read(given: Any, fields: Sequence[str]) -> dict[str, Transform]:
     """
     found = {}
     for field, declared in dict(given).items():
-        where = f"NUMERIC_TRANSFORMS: {field}"
+        where = f"{name}: {field}"
         if field not in fields:
             hint = nearest(str(field), fields) if fields else "Name the field in NUMERIC_FIELDS too."
             raise WrongUsage("unknown_key", f"{where} is not among NUMERIC_FIELDS.", hint)

@@ -110,6 +110,18 @@ def test_a_refit_with_other_options_or_data_is_refused(finished_run, recipe, sho
     assert not (tmp_path / "run").exists()
 
 
+def test_a_refit_has_no_other_number_of_epochs(finished_run):
+    with pytest.raises(WrongUsage, match="the epochs that validation chose"):
+        configuration(RunFolder.open(finished_run), None, ["epochs=3"])
+
+
+def test_a_configuration_of_another_data_set_is_told_by_the_data_set(finished_run, tmp_path):
+    (tmp_path / "films.yaml").write_text("model: LSTM4Rec\ndataset: ml-100k\nepochs: 9\n")
+    with pytest.raises(WrongUsage, match=r"of the data set 'shop', .* is of 'ml-100k'") as caught:
+        configuration(RunFolder.open(finished_run), tmp_path / "films.yaml")
+    assert "--data" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     "options", [["model=GRU4Rec"], ["eval_args={split: {RS: [0.8, 0.1, 0.1]}, order: TO, group_by: user}"]]
 )

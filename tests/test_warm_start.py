@@ -180,6 +180,32 @@ def test_behaviours_keep_their_index_too(behaving, tmp_path):
     export(run.path, tmp_path / "bundle", report=lambda check: None)
 
 
+@pytest.mark.parametrize("model", ["LSTMRanker", "BehaviorLSTM4Rec"])
+def test_a_target_that_is_no_longer_seen_is_told_as_one_that_never_was(mixed, tmp_path, model):
+    file = tmp_path / "m.yaml"
+    values = {"dataset": "mixed", "data_path": str(mixed), "embedding_size": 8, "hidden_size": 8, "epochs": 1}
+    file.write_text(json.dumps({**values, "model": model, "target_behaviors": ["buy"]}))
+    start = _start(train(resolve(file), tmp_path / "run", Silent()).path)
+    text = (mixed / "mixed" / "mixed.inter").read_text(encoding="utf-8")
+    (tmp_path / "mixed").mkdir()
+    (tmp_path / "mixed" / "mixed.inter").write_text(text.replace("\tbuy\t", "\tcart\t"), encoding="utf-8")
+    with pytest.raises(WrongUsage, match="'buy', which behavior never is") as caught:
+        train(resolve(file, [], tmp_path / "mixed"), tmp_path / "later", Silent(), start=start)
+    assert "view" in caught.value.hint and "buy" not in caught.value.hint
+    assert not (tmp_path / "later" / "run.json").exists()
+
+
+def test_behaviours_that_came_and_went_are_told(behaving, tmp_path):
+    path, data, _ = behaving
+    (tmp_path / "mixed").mkdir()
+    text = (data / "mixed.inter").read_text(encoding="utf-8").replace("\tcart\t", "\tview\t")
+    (tmp_path / "mixed" / "mixed.inter").write_text(text, encoding="utf-8")
+    words = ["train", "--init-from", path, "--data", tmp_path / "mixed", "-o", tmp_path / "run"]
+    done = CliRunner().invoke(main, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    assert "Behaviours: like new; cart no longer seen." in done.stderr
+
+
 def test_the_scaling_of_numbers_stays_that_of_the_run_and_other_numbers_are_refused(mixed, tmp_path):
     file = tmp_path / "m.yaml"
     values = {"dataset": "mixed", "data_path": str(mixed), "embedding_size": 8, "hidden_size": 8, "epochs": 1}

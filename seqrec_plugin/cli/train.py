@@ -97,6 +97,15 @@ def command(
         if init_from is not None:
             known, new = info.n_items - 1, metrics["began_from"]["new_items"]
             click.echo(f"Items: {known} known, {new} of them new, {len(info.retired)} never recommended.", err=True)
+            assert start.initial is not None
+            from seqrec_plugin.starting import changed_behaviors
+
+            appeared, gone = changed_behaviors(start.initial, run)
+            told = [
+                f"{', '.join(names)} {what}" for names, what in ((appeared, "new"), (gone, "no longer seen")) if names
+            ]
+            if told:
+                click.echo(f"Behaviours: {'; '.join(told)}.", err=True)
     if info.told_target_time:
         click.echo("The model was told the time of each target itself (time_to_ask).", err=True)
     if refit is not None and not as_json:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
+from seqrec_plugin import transforms
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.preparing.source import Source
 
@@ -128,7 +129,7 @@ def check(recipe: Recipe, where: str = "the recipe") -> None:
     """What types cannot say.
 
     Raises:
-        WrongUsage: `bad_value`.
+        WrongUsage: `bad_value`; `unknown_key` in what training shall do with a number.
     """
     machines, core = recipe.machines, recipe.k_core
     numbers = {
@@ -156,6 +157,7 @@ def check(recipe: Recipe, where: str = "the recipe") -> None:
     for before, after in recipe.behaviors.map.items():
         if not after or any(mark in after for mark in "\t\n\r\0"):
             raise WrongUsage("bad_value", f"{where}: behaviors.map.{before} is {after!r}, which is no name.")
+    transforms.read(recipe.numbers, tuple(recipe.numbers), f"{where}: numbers")
 
 
 def dump(recipe: Recipe) -> str:

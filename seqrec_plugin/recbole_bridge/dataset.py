@@ -156,12 +156,14 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
             self._raw[_TIME] = times * atomic.unit_seconds(times, options.time_unit)
         if options.target_behaviors or BEHAVIOR in columns or NEXT_BEHAVIOR in columns:
             self._raw[_BEHAVIOR], self.behaviors = self._read_behaviors(options.BEHAVIOR_FIELD)
+            # A warm start keeps the names of its run, so that one may be known of which there is no event.
+            seen = [self.behaviors[i - 1] for i in np.unique(self._raw[_BEHAVIOR]).tolist() if i]
             for name in options.target_behaviors:
-                if name not in self.behaviors:
+                if name not in seen:
                     raise WrongUsage(
                         "bad_value",
                         f"target_behaviors names {name!r}, which {options.BEHAVIOR_FIELD} never is.",
-                        nearest(name, self.behaviors),
+                        nearest(name, seen),
                     )
         if FEATURES in columns:
             for field in options.NUMERIC_FIELDS:

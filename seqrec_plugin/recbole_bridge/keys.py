@@ -71,15 +71,16 @@ def described(keys: Iterable[Key], defaults: Mapping[str, Any]) -> list[Describe
     return found
 
 
-def ours(baseline: bool = False) -> list[Described]:
+def ours(values: Mapping[str, Any] = SEQREC_DEFAULTS, baseline: bool = False) -> list[Described]:
     """Our own keys of training, with the defaults that they have under `seqrec`.
 
     Args:
+        values: key → value, such as the data set's, in place of an option's own default.
         baseline: only those that count for RecBole's own models too.
     """
     options = [*describe(TrainingOptions), *describe(SeqrecOptions)]
     return [
-        Described(o.name, o.type, SEQREC_DEFAULTS.get(o.name, o.default), o.range, o.meaning)
+        Described(o.name, o.type, values.get(o.name, o.default), o.range, o.meaning)
         for o in options
         if not baseline or o.name in SEQREC_DEFAULTS or o.name in SHARED_WITH_BASELINES
     ]

@@ -39,15 +39,16 @@ def template(model: str, file: Path, dataset: str = "ml-100k", data_path: str | 
     sections = {
         "The model.": options,
         "The data.": keys.described(keys.DATA, values),
-        "Training.": [*keys.described(keys.TRAINING, values), *keys.ours(baseline=not is_ours)],
+        "Training.": [*keys.described(keys.TRAINING, values), *keys.ours(values, baseline=not is_ours)],
         "Evaluation.": keys.described(keys.EVALUATION, values),
     }
     lines = [
         f"# seqrec train {shlex.quote(str(file))} -o {shlex.quote('runs/' + file.stem)}",
         *_about(model),
         "#",
-        "# Each option stands here at its default, with (type), meaning and range. Change what you like; what you",
-        "# leave out keeps its default. RecBole's other keys may be added: a run's config.yaml shows them all.",
+        "# Each option stands here at its default, or as the data set has it, with (type), meaning and range. Change",
+        "# what you like; what you leave out keeps its default. RecBole's other keys may be added: a run's config.yaml",
+        "# shows them all.",
         "",
         f"model: {yaml_text(model)}",
         f"dataset: {yaml_text(dataset)}",

@@ -44,6 +44,7 @@ def test_an_empty_recipe_is_the_default(tmp_path):
         ("repeats: .nan", "bad_value", "repeats is nan"),
         ("machines: {item_share: 2}", "bad_value", "at most 1"),
         ("values: {price: {min: 2, max: 1}}", "bad_value", "values.price"),
+        ("numbers: {price: {lgo: true}}", "unknown_key", "numbers: price has 'lgo'. Did you mean 'log'"),
         ("outliers: {price: iqqr}", "bad_value", "outliers"),
         ("behaviors: {map: {pv: ''}}", "bad_value", "behaviors.map.pv"),
         ("a: 1\na: 2", "bad_value", "stands twice"),

@@ -108,3 +108,16 @@ def test_a_benchmark_reads_it_too(data, tmp_path):
     file.write_text(f"dataset: shop\ndata_path: {data.parent}\nmodels:\n- model: LSTM4Rec\n- model: GRU4Rec\n")
     for entry in plan(file, re.escape).entries:
         assert entry.resolved.settings["TIME_FIELD"] == Setting("order", "data set")
+
+
+def test_a_configuration_made_for_it_says_what_it_says(data, tmp_path):
+    _says(data, "TIMESTAMP_FIELD: moment\nNUMERIC_FIELDS: [price]\nNUMERIC_TRANSFORMS: {price: {log: true}}\n")
+    wanted = {"TIMESTAMP_FIELD": "moment", "NUMERIC_FIELDS": ["price"], "NUMERIC_TRANSFORMS": {"price": {"log": True}}}
+    for model, numbers in (("LSTMRanker", True), ("LSTM4Rec", False)):
+        made = tmp_path / f"{model}.yaml"
+        made.write_text(template(model, made, "shop", str(data.parent)), encoding="utf-8")
+        found = read_yaml(made)
+        assert found["TIMESTAMP_FIELD"] == "moment"
+        for key in ("NUMERIC_FIELDS", "NUMERIC_TRANSFORMS"):
+            assert (found[key] == wanted[key]) if numbers else not found[key]
+        resolve(made)
