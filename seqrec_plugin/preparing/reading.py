@@ -147,7 +147,7 @@ class _Reader:
                     f"{where}: {self.source.time}",
                 )
         for guess in self.guesses:
-            self.report(f"{guess.role}: {guess.column} ({guess.why})")
+            self.report(str(guess))
 
     def finish(self, files: Sequence[Path]) -> Read:
         """From `parsed` to `events` and `rejects`."""
@@ -169,9 +169,11 @@ class _Reader:
         events, rejected = self._counts()
         doubting.too_many(self.connection, events, rejected, self.source.max_bad_share)
         self.connection.execute("DROP TABLE parsed")
-        self.warnings += doubting.warnings(self.connection, self.source, self.clock)
-        for warning in self.warnings:
-            self.report(f"Note: {warning}")
+        doubts = [doubting.Doubt(warning) for warning in self.warnings]
+        doubts += doubting.warnings(self.connection, self.source, self.clock)
+        for doubt in doubts:
+            self.report(f"Note: {doubt}")
+        self.warnings = [doubt.text for doubt in doubts]
         return Read(events, rejected, self._resolved(), tuple(self.guesses), tuple(self.warnings))
 
     def _counts(self) -> tuple[int, int]:
