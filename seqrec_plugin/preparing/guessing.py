@@ -109,6 +109,12 @@ def check(names: Sequence[str], source: Source, where: str) -> None:
             taken[name] = role
 
 
+def unused(sample: Sample, source: Source) -> list[str]:
+    """The columns that a source with every guess filled in does not speak of."""
+    used = {source.user, source.item, source.time, source.behavior, *(source.numbers or ()), *(source.features or ())}
+    return [name for name in sample.names if name and name not in used]
+
+
 class _Guesser:
     def __init__(self, sample: Sample, source: Source, where: str) -> None:
         self.sample, self.source, self.where = sample, source, where

@@ -98,6 +98,7 @@ class _Reader:
         self.source, self.clock, self.guesses = source, Clock("number", times.POSITION), list[Guess]()
         self.files, self.warnings = Files(), list[str]()
         self.forms: set[tuple[str, str, str, bool]] = set()
+        self.unused = ""
         self.count = 0
 
     def add(self, opened: Opened, progress: str) -> None:
@@ -148,6 +149,9 @@ class _Reader:
                 )
         for guess in self.guesses:
             self.report(str(guess))
+        self.unused = ", ".join(guessing.unused(form.sample, self.source))
+        if self.unused:
+            self.report(f"not used: {self.unused}")
 
     def finish(self, files: Sequence[Path]) -> Read:
         """From `parsed` to `events` and `rejects`."""
@@ -174,6 +178,8 @@ class _Reader:
         for doubt in doubts:
             self.report(f"Note: {doubt}")
         self.warnings = [doubt.text for doubt in doubts]
+        if self.unused:  # told already
+            self.warnings.append(f"Columns that are not used: {self.unused}.")
         return Read(events, rejected, self._resolved(), tuple(self.guesses), tuple(self.warnings))
 
     def _counts(self) -> tuple[int, int]:
