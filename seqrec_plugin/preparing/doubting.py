@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,30 @@ def too_many(connection: duckdb.DuckDBPyConnection, events: int, rejected: int, 
     )
 
 
+def numbers(connection: duckdb.DuckDBPyConnection, source: Source, where: Callable[[int], str]) -> list[Doubt]:
+    """Numbers of the table `parsed` that are not there, or cannot be read; `where` tells the place of a row."""
+    found = []
+    for i, name in enumerate(source.numbers or ()):
+        counted = connection.execute(
+            f"SELECT count(*) FILTER (odd_{i} IS NULL), count(odd_{i}) FROM parsed "
+            f"WHERE reason IS NULL AND number_{i} IS NULL"
+        ).fetchone()
+        assert counted is not None
+        empty, odd = counted
+        what = [f"is empty in {empty} rows"] if empty else []
+        what += [f"holds no number that can be read in {odd} rows"] if odd else []
+        if not what:
+            continue
+        shown = connection.execute(
+            f"SELECT odd_{i}, rowid FROM parsed WHERE reason IS NULL AND odd_{i} IS NOT NULL ORDER BY rowid LIMIT 3"
+        ).fetchall()
+        told = f"The column {name!r} {' and '.join(what)}: 0 is written there, or what the recipe says under missing."
+        found.append(Doubt(told, ", ".join(f"{value[:30]!r} ({where(row)})" for value, row in shown)))
+    return found
+
+
 def warnings(connection: duckdb.DuckDBPyConnection, source: Source, clock: Clock) -> list[Doubt]:
-    """What may be wrong with what was read; no user's id in it."""
+    """What may be wrong with what was read besides; no user's id in it."""
     found = []
     if clock.unit == "ns":
         found.append(Doubt("Nanoseconds are cut to microseconds."))
@@ -85,10 +108,6 @@ def warnings(connection: duckdb.DuckDBPyConnection, source: Source, clock: Clock
     for column, name in {"user": source.user, "item": source.item}.items():
         found += _look_alikes(connection, column, name)
         found += _spaces(connection, column, name)
-    for i, name in enumerate(source.numbers or ()):
-        count = _count(connection, f"events WHERE number_{i} IS NULL")
-        if count:
-            found.append(Doubt(f"The column {name!r} holds no number in {count} rows."))
     return found
 
 

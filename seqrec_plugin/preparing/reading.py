@@ -172,8 +172,9 @@ class _Reader:
         self._rejects()
         events, rejected = self._counts()
         doubting.too_many(self.connection, events, rejected, self.source.max_bad_share)
-        self.connection.execute("DROP TABLE parsed")
         doubts = [doubting.Doubt(warning) for warning in self.warnings]
+        doubts += doubting.numbers(self.connection, self.source, self.files.where)
+        self.connection.execute("DROP TABLE parsed")
         doubts += doubting.warnings(self.connection, self.source, self.clock)
         for doubt in doubts:
             self.report(f"Note: {doubt}")

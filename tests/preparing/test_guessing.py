@@ -96,7 +96,8 @@ def test_value_and_features_are_found_by_name(read):
     found = read(f"{header}\nu,i,1511539200,9.5,2,c,t,red\nu,j,1511539200,x,,c,,red\n")
     assert (found.source.numbers, found.source.features) == (("price", "quantity"), ("category", "商品标题"))
     assert read.events("number_0, number_1, feature_0, feature_1") == [(9.5, 2.0, "c", "t"), (None, None, "c", None)]
-    assert "The column 'price' holds no number in 1 rows." in found.warnings
+    assert any("'price' holds no number that can be read in 1 rows" in warning for warning in found.warnings)
+    assert any("'quantity' is empty in 1 rows" in warning for warning in found.warnings)
     none = read(f"{header}\nu,i,1511539200,9.5,2,c,t,red\n", numbers=(), features=()).source
     assert (none.numbers, none.features) == ((), ())
 

@@ -275,3 +275,15 @@ def test_what_a_report_takes_over_quotes_no_item_and_the_terminal_does(read):
     kept = " ".join([guess.why for guess in found.guesses] + list(found.warnings))
     assert "different items" in kept
     assert not any(value in kept for value in ("'7'", "007", "rare"))
+
+
+def test_numbers_that_cannot_be_read_are_shown_with_their_lines_apart_from_empty_ones(read):
+    prices = ["1.5", "n/a", "", "¥19.9", '"1,234"', "free", "2"]
+    path = read.file("user,item,time,price\n" + "".join(f"u,i,{1700000000 + n},{p}\n" for n, p in enumerate(prices)))
+    told = []
+    found = reading.read(read.connection, [path], Source(numbers=("price",)), told.append)
+    (note,) = [line for line in told if "'price'" in line]
+    assert "is empty in 1 rows and holds no number that can be read in 4 rows: 0 is written there" in note
+    assert f"Such are 'n/a' ({path}, line 3), '¥19.9' ({path}, line 5), '1,234' ({path}, line 6)." in note
+    assert "'n/a'" not in " ".join(found.warnings)
+    assert read.events("number_0") == [(1.5,), (None,), (None,), (None,), (None,), (None,), (2.0,)]
