@@ -77,12 +77,13 @@ def guess(sample: bytes, start: bool = True, valid: int = 0) -> tuple[str, str]:
         return "utf-8", "all bytes are valid"
     except UnicodeDecodeError:
         pass
+    before = valid
     lines = sample.split(b"\n")
     bad = [not _is(line, "utf-8") for line in lines[:-1]] or [True]
     valid += sum(not line.isascii() for line, wrong in zip(lines, bad, strict=False) if not wrong)
     nearly = valid >= 9 * sum(bad)
     if nearly or (not (start and bad[0]) and (valid > sum(bad) or sum(bad) <= 0.01 * len(bad))):
-        return "utf-8", f"nearly all lines are valid, {sum(bad)} of the first {len(bad)} are not"
+        return "utf-8", f"nearly all lines are valid, {sum(bad)} of {before + len(bad)} looked at are not"
     runs = [len(run) for run in _RUNS.findall(sample)]
     even = sum(run for run in runs if run % 2 == 0)
     high = [line for line in lines[:-1] or lines if not line.isascii()]
