@@ -45,23 +45,26 @@ class Survey:
         lines: how many it has.
         plain: whether it can be read where it is.
         dirty: whether some line has what no text may hold.
-        sample: around the first bytes that are not UTF-8; empty where there are none.
+        sample: from the line of the first bytes that are not UTF-8; empty where there are none.
+        valid: shortly before the sample, how many lines are UTF-8 and not ASCII.
     """
 
     lines: int = 0
     plain: bool = True
     dirty: bool = False
     sample: bytes = b""
+    valid: int = 0
 
 
-def guess(sample: bytes, start: bool = True) -> tuple[str, str]:
+def guess(sample: bytes, start: bool = True, valid: int = 0) -> tuple[str, str]:
     """The encoding of a text by some of its bytes, and why.
 
-    A few odd bytes in a text that is UTF-8 otherwise do not change it: their lines are set aside.
+    A few odd bytes in a text that is UTF-8 or GB18030 otherwise do not change it: their lines are set aside.
 
     Args:
         sample: whole lines, but for the last.
         start: whether they are the first of the file.
+        valid: lines before them that are UTF-8 and not ASCII.
     """
     for bom, encoding in _BOMS:
         if sample.startswith(bom):
@@ -74,19 +77,19 @@ def guess(sample: bytes, start: bool = True) -> tuple[str, str]:
         return "utf-8", "all bytes are valid"
     except UnicodeDecodeError:
         pass
+    before = valid
     lines = sample.split(b"\n")
-    bad = [not _is_utf8(line) for line in lines[:-1]] or [True]
-    valid = sum(not line.isascii() for line, wrong in zip(lines, bad, strict=False) if not wrong)
-    if not (start and bad[0]) and (valid > sum(bad) or sum(bad) <= 0.01 * len(bad)):
-        return "utf-8", f"nearly all lines are valid, {sum(bad)} of the first {len(bad)} are not"
+    bad = [not _is(line, "utf-8") for line in lines[:-1]] or [True]
+    valid += sum(not line.isascii() for line, wrong in zip(lines, bad, strict=False) if not wrong)
+    nearly = valid >= 9 * sum(bad)
+    if nearly or (not (start and bad[0]) and (valid > sum(bad) or sum(bad) <= 0.01 * len(bad))):
+        return "utf-8", f"nearly all lines are valid, {sum(bad)} of {before + len(bad)} looked at are not"
     runs = [len(run) for run in _RUNS.findall(sample)]
     even = sum(run for run in runs if run % 2 == 0)
-    try:
-        codecs.getincrementaldecoder("gb18030")().decode(sample)
-        if even >= 0.7 * sum(runs):  # Chinese characters are two high bytes; accented letters mostly stand alone
-            return "gb18030", "it is not UTF-8, and its high bytes come in pairs"
-    except UnicodeDecodeError:
-        pass
+    high = [line for line in lines[:-1] or lines if not line.isascii()]
+    pairs = sum(_is(line, "gb18030") for line in high) >= 0.9 * len(high)
+    if pairs and even >= 0.7 * sum(runs):  # Chinese characters are two high bytes; accented letters mostly stand alone
+        return "gb18030", "it is not UTF-8, and its high bytes come in pairs"
     try:
         sample.decode("cp1252")
         if re.search(rb"[\x80-\x9f]", sample):
@@ -113,15 +116,18 @@ def survey(stream: BinaryIO) -> Survey:
         if _MARKS_BEGIN in before[-1:] + chunk:
             found.plain = False
         if not found.sample and (waiting or not chunk.isascii()):
+            held = len(decoder.getstate()[0])
             try:
                 decoder.decode(chunk)
                 waiting = bool(decoder.getstate()[0])
             except UnicodeDecodeError as error:
-                start = max(0, chunk.rfind(b"\n", 0, max(0, error.start - len(before))) + 1)
-                found.sample = chunk[start : start + CHUNK]
+                start = chunk.rfind(b"\n", 0, max(0, error.start - held)) + 1
+                found.sample = chunk[start:]
+                found.valid = _not_ascii(before + chunk[:start])
         before, last = chunk, chunk[-1:]
     if waiting and not found.sample:
         found.sample = before[-4:]
+        found.valid = _not_ascii(before[: before.rfind(b"\n") + 1])
     # One kind of line end, or the engine's lines are not those of the file.
     found.plain &= not found.sample and (returns == 0 or returns == pairs == found.lines)
     found.lines += last not in (b"", b"\n")
@@ -167,12 +173,16 @@ def copy(stream: BinaryIO, encoding: str, target: Path) -> Survey:
     return found
 
 
-def _is_utf8(line: bytes) -> bool:
+def _is(line: bytes, encoding: str) -> bool:
     try:
-        line.decode("utf-8")
+        line.decode(encoding)
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _not_ascii(text: bytes) -> int:
+    return sum(not line.isascii() for line in text.split(b"\n"))
 
 
 def _chunks(stream: BinaryIO, end: bool = False) -> Iterator[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seqrec_plugin.errors import BadData
@@ -11,6 +13,18 @@ from seqrec_plugin.preparing.times import POSITION, Clock
 
 if TYPE_CHECKING:
     import duckdb
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A sentence for the report, which quotes no value; and values for who has the files, see `guessing.Guess`."""
+
+    text: str
+    like: str = ""
+
+    def __str__(self) -> str:
+        """With the values."""
+        return f"{self.text} Such are {self.like}." if self.like else self.text
 
 
 def empty_columns(connection: duckdb.DuckDBPyConnection, source: Source, where: str) -> None:
@@ -61,24 +75,43 @@ def too_many(connection: duckdb.DuckDBPyConnection, events: int, rejected: int, 
     )
 
 
-def warnings(connection: duckdb.DuckDBPyConnection, source: Source, clock: Clock) -> list[str]:
-    """What may be wrong with what was read, a sentence each; no user's id in it."""
+def numbers(connection: duckdb.DuckDBPyConnection, source: Source, where: Callable[[int], str]) -> list[Doubt]:
+    """Numbers of the table `parsed` that are not there, or cannot be read; `where` tells the place of a row."""
     found = []
-    if clock.unit == "ns":
-        found.append("Nanoseconds are cut to microseconds.")
-    if source.time is not None and clock.unit == POSITION:
-        found.append(f"The column {source.time!r} is taken for positions, not times: it gives the order and no gaps.")
-    for column, name in {"user": source.user, "item": source.item}.items():
-        found += _look_alikes(connection, column, name)
-        found += _spaces(connection, column, name)
     for i, name in enumerate(source.numbers or ()):
-        count = _count(connection, f"events WHERE number_{i} IS NULL")
-        if count:
-            found.append(f"The column {name!r} holds no number in {count} rows.")
+        counted = connection.execute(
+            f"SELECT count(*) FILTER (odd_{i} IS NULL), count(odd_{i}) FROM parsed "
+            f"WHERE reason IS NULL AND number_{i} IS NULL"
+        ).fetchone()
+        assert counted is not None
+        empty, odd = counted
+        what = [f"is empty in {empty} rows"] if empty else []
+        what += [f"holds no number that can be read in {odd} rows"] if odd else []
+        if not what:
+            continue
+        shown = connection.execute(
+            f"SELECT odd_{i}, rowid FROM parsed WHERE reason IS NULL AND odd_{i} IS NOT NULL ORDER BY rowid LIMIT 3"
+        ).fetchall()
+        told = f"The column {name!r} {' and '.join(what)}: 0 is written there, or what the recipe says under missing."
+        found.append(Doubt(told, ", ".join(f"{value[:30]!r} ({where(row)})" for value, row in shown)))
     return found
 
 
-def _look_alikes(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> list[str]:
+def warnings(connection: duckdb.DuckDBPyConnection, source: Source, clock: Clock) -> list[Doubt]:
+    """What may be wrong with what was read besides; no user's id in it."""
+    found = []
+    if clock.unit == "ns":
+        found.append(Doubt("Nanoseconds are cut to microseconds."))
+    if source.time is not None and clock.unit == POSITION:
+        told = f"The column {source.time!r} is taken for positions, not times: it gives the order and no gaps."
+        found.append(Doubt(told))
+    for column, name in {"user": source.user, "item": source.item}.items():
+        found += _look_alikes(connection, column, name)
+        found += _spaces(connection, column, name)
+    return found
+
+
+def _look_alikes(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> list[Doubt]:
     """Ids of one number in several spellings, such as 1, 1.0 and 01."""
     pairs = connection.execute(
         "SELECT list(id ORDER BY length(id), id)[:3], count(*) OVER () "
@@ -88,15 +121,15 @@ def _look_alikes(connection: duckdb.DuckDBPyConnection, column: str, name: str) 
     ).fetchall()
     if not pairs:
         return []
-    like = f", such as {', '.join(map(repr, pairs[0][0]))}" if column == "item" else ""
-    return [
-        f"{pairs[0][1]} numbers of the column {name!r} are written in several ways{like}: they are different {column}s."
-    ]
+    like = ", ".join(map(repr, pairs[0][0])) if column == "item" else ""
+    told = f"{pairs[0][1]} numbers of the column {name!r} are written in several ways: they are different {column}s."
+    return [Doubt(told, like)]
 
 
-def _spaces(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> list[str]:
+def _spaces(connection: duckdb.DuckDBPyConnection, column: str, name: str) -> list[Doubt]:
     count = _count(connection, f"(SELECT DISTINCT {column} AS id FROM events) WHERE id <> trim(id)")
-    return [f"{count} {column}s of the column {name!r} begin or end with a space, which is kept."] if count else []
+    told = f"{count} {column}s of the column {name!r} begin or end with a space, which is kept."
+    return [Doubt(told)] if count else []
 
 
 def _count(connection: duckdb.DuckDBPyConnection, what: str) -> int:

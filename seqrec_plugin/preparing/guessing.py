@@ -27,11 +27,20 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 
 
 class Guess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a column, or a property of the files, was taken for, and why."""
+    """What a column, or a property of the files, was taken for, and why.
+
+    `like` quotes values of the column. It is for who has the files: a report may go further, and must name no item
+    that only a few touched.
+    """
 
     role: str
     column: str
     why: str
+    like: str = ""
+
+    def __str__(self) -> str:
+        """With the values."""
+        return f"{self.role}: {self.column} ({self.why}{'; its values are like ' if self.like else ''}{self.like})"
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,12 @@ def check(names: Sequence[str], source: Source, where: str) -> None:
             raise BadData("events_invalid", f"The column {name!r} cannot be both {taken[name]} and {role}.")
         if name:
             taken[name] = role
+
+
+def unused(sample: Sample, source: Source) -> list[str]:
+    """The columns that a source with every guess filled in does not speak of."""
+    used = {source.user, source.item, source.time, source.behavior, *(source.numbers or ()), *(source.features or ())}
+    return [name for name in sample.names if name and name not in used]
 
 
 class _Guesser:
@@ -170,11 +185,11 @@ class _Guesser:
         return [name for name in names if name and name not in self.taken and names.count(name) == 1]
 
     def _take(self, role: str, name: str, why: str) -> str:
-        # A report must hold no user's id.
+        # Users' ids are shown nowhere.
         values = [] if role == "user" else list(dict.fromkeys(self.sample.values(name)))[:3]
         shown = ", ".join(repr(value[:30]) for value in values)
         self.taken.add(name)
-        self.guesses.append(Guess(role, name, f"{why}; its values are like {shown}" if shown else why))
+        self.guesses.append(Guess(role, name, why, shown))
         return name
 
     def _missing(self, role: str) -> BadData:

@@ -103,7 +103,7 @@ def opened(path: Path, source: Source, folder: Path, report: Callable[[str], Non
         with _reading(path) as stream:
             found = decoding.survey(stream)
         if found.sample and not source.encoding:
-            encoding, why = decoding.guess(found.sample, start.startswith(found.sample[:64]))
+            encoding, why = decoding.guess(found.sample, start.startswith(found.sample[:64]), found.valid)
     readable = path
     if found is None or not found.plain:
         handle, name = tempfile.mkstemp(".txt", dir=folder)

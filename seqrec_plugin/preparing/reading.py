@@ -98,6 +98,7 @@ class _Reader:
         self.source, self.clock, self.guesses = source, Clock("number", times.POSITION), list[Guess]()
         self.files, self.warnings = Files(), list[str]()
         self.forms: set[tuple[str, str, str, bool]] = set()
+        self.unused = ""
         self.count = 0
 
     def add(self, opened: Opened, progress: str) -> None:
@@ -147,7 +148,10 @@ class _Reader:
                     f"{where}: {self.source.time}",
                 )
         for guess in self.guesses:
-            self.report(f"{guess.role}: {guess.column} ({guess.why})")
+            self.report(str(guess))
+        self.unused = ", ".join(guessing.unused(form.sample, self.source))
+        if self.unused:
+            self.report(f"not used: {self.unused}")
 
     def finish(self, files: Sequence[Path]) -> Read:
         """From `parsed` to `events` and `rejects`."""
@@ -168,10 +172,15 @@ class _Reader:
         self._rejects()
         events, rejected = self._counts()
         doubting.too_many(self.connection, events, rejected, self.source.max_bad_share)
+        doubts = [doubting.Doubt(warning) for warning in self.warnings]
+        doubts += doubting.numbers(self.connection, self.source, self.files.where)
         self.connection.execute("DROP TABLE parsed")
-        self.warnings += doubting.warnings(self.connection, self.source, self.clock)
-        for warning in self.warnings:
-            self.report(f"Note: {warning}")
+        doubts += doubting.warnings(self.connection, self.source, self.clock)
+        for doubt in doubts:
+            self.report(f"Note: {doubt}")
+        self.warnings = [doubt.text for doubt in doubts]
+        if self.unused:  # told already
+            self.warnings.append(f"Columns that are not used: {self.unused}.")
         return Read(events, rejected, self._resolved(), tuple(self.guesses), tuple(self.warnings))
 
     def _counts(self) -> tuple[int, int]:

@@ -116,7 +116,7 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
 
     Its columns are `reason` (NULL for an event), `text` (the line, where it is none), user, item, time, rest
     (see `Clock.sql`), odd (a time that could not be read), and where the source has them behavior, number_0 …,
-    feature_0 … .
+    odd_0 … (what could not be read as a number; NULL where there was nothing), feature_0 … .
     """
     columns = {"user": source.user, "item": source.item, "moment": source.time, "behavior": source.behavior}
     columns |= {f"number_{i}": name for i, name in enumerate(source.numbers or ())}
@@ -152,6 +152,9 @@ def query(form: Form, source: Source, clock: Clock, dirty: bool) -> str:
     bad = " OR ".join(f"({condition})" for condition, _ in wrong)
     reason = " ".join(f"WHEN {condition} THEN {why}" for condition, why in wrong)
     values = {role: _value(role, name, form.sample) for role, name in names.items() if role != "moment"}
+    for i in range(len(source.numbers or ())):
+        number = f"number_{i}"
+        values[f"odd_{i}"] = f"CASE WHEN ({values[number]}) IS NULL THEN nullif(trim({number}), '') END"
     return f"""
         SELECT reason, CASE WHEN reason <> '' THEN text END AS text, {odd} AS odd,
             CASE WHEN reason IS NULL THEN time END AS time, CASE WHEN reason IS NULL THEN rest END AS rest,

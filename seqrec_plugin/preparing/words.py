@@ -44,6 +44,7 @@ _WEAK = {
     "time": "date day createdat created updatedat at eventdate reviewtime eventday 日期 날짜 日付 datum date_time data "
     "дата",
     "behavior": "type 类型 状态 target",
+    "feature": "name",  # alone: a user_name is none of the item's
 }
 
 

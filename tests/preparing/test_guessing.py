@@ -3,6 +3,8 @@
 import pytest
 
 from seqrec_plugin.errors import BadData
+from seqrec_plugin.preparing import reading
+from seqrec_plugin.preparing.source import Source
 
 
 def _found(read, header, *rows):
@@ -94,7 +96,8 @@ def test_value_and_features_are_found_by_name(read):
     found = read(f"{header}\nu,i,1511539200,9.5,2,c,t,red\nu,j,1511539200,x,,c,,red\n")
     assert (found.source.numbers, found.source.features) == (("price", "quantity"), ("category", "商品标题"))
     assert read.events("number_0, number_1, feature_0, feature_1") == [(9.5, 2.0, "c", "t"), (None, None, "c", None)]
-    assert "The column 'price' holds no number in 1 rows." in found.warnings
+    assert any("'price' holds no number that can be read in 1 rows" in warning for warning in found.warnings)
+    assert any("'quantity' is empty in 1 rows" in warning for warning in found.warnings)
     none = read(f"{header}\nu,i,1511539200,9.5,2,c,t,red\n", numbers=(), features=()).source
     assert (none.numbers, none.features) == ((), ())
 
@@ -121,3 +124,13 @@ def test_a_header_that_looks_like_values_can_be_said_to_be_one(read):
 def test_columns_named_in_a_file_that_has_a_header_are_not_read_as_a_row(read):
     found = read("user,item,time\nu,i,1511539200\n", columns=("a", "b", "c"))
     assert (found.events, found.source.header) == (1, True)
+
+
+def test_columns_that_are_not_used_are_told_and_a_name_alone_is_the_items(read):
+    path = read.file("user,user_name,item,time,name,comment\nu,Ann,i,1511539200,Pear,good\n")
+    told = []
+    found = reading.read(read.connection, [path], Source(), told.append)
+    assert found.source.features == ("name",)
+    assert "not used: user_name, comment" in told
+    assert "Columns that are not used: user_name, comment." in found.warnings
+    assert not any("not used" in warning for warning in read("user,item,time\nu,i,1511539200\n").warnings)

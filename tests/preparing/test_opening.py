@@ -90,3 +90,13 @@ def test_a_look_through_a_file_agrees_with_python_whatever_the_chunks(read, monk
             one_end = text.count(b"\r") in (0, text.count(b"\n")) and (text.count(b"\r") == text.count(b"\r\n"))
             if size == 100:
                 assert found.plain == (valid and one_end), text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("at", [0, 150, 300])
+def test_one_torn_byte_does_not_change_the_encoding(read, encoding, at):
+    rows = [f"u,苹果,{1700000000 + i}\n".encode(encoding) for i in range(300)]
+    rows.insert(at, b"u,\x81\xff,1700000000\n")
+    found = read("用户,商品,时间\n".encode(encoding) + b"".join(rows))
+    assert (found.source.encoding, found.events, found.rejected) == (encoding, 300, 1)
+    assert set(read.events("item")) == {("苹果",)}
