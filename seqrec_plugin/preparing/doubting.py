@@ -92,7 +92,7 @@ def numbers(connection: duckdb.DuckDBPyConnection, source: Source, where: Callab
         shown = connection.execute(
             f"SELECT odd_{i}, rowid FROM parsed WHERE reason IS NULL AND odd_{i} IS NOT NULL ORDER BY rowid LIMIT 3"
         ).fetchall()
-        told = f"The column {name!r} {' and '.join(what)}: 0 is written there, or what the recipe says under missing."
+        told = f"The column {name!r} {' and '.join(what)}: the field stays empty, or as the recipe says under missing."
         found.append(Doubt(told, ", ".join(f"{value[:30]!r} ({where(row)})" for value, row in shown)))
     return found
 

@@ -283,7 +283,7 @@ def test_numbers_that_cannot_be_read_are_shown_with_their_lines_apart_from_empty
     told = []
     found = reading.read(read.connection, [path], Source(numbers=("price",)), told.append)
     (note,) = [line for line in told if "'price'" in line]
-    assert "is empty in 1 rows and holds no number that can be read in 4 rows: 0 is written there" in note
+    assert "is empty in 1 rows and holds no number that can be read in 4 rows: the field stays empty" in note
     assert f"Such are 'n/a' ({path}, line 3), '¥19.9' ({path}, line 5), '1,234' ({path}, line 6)." in note
     assert "'n/a'" not in " ".join(found.warnings)
     assert read.events("number_0") == [(1.5,), (None,), (None,), (None,), (None,), (None,), (2.0,)]

@@ -13,6 +13,9 @@ import {
   WEIGHTS_FILE,
 } from "../javascript/core.js";
 
+/** Browsers' hashes and buffers take no more at once. */
+const MOST_IN_ONE_BUFFER = 2 ** 31;
+
 export { Recommender, SeqrecError, Session };
 
 /**
@@ -41,6 +44,8 @@ export async function load(url, { wasm, whole = false, int8 = false, fetch = glo
     sha256,
     names: (manifest) => {
       const names = needed(manifest);
+      const large = names.find((name) => manifest.files[name].size >= MOST_IN_ONE_BUFFER);
+      if (large) throw new SeqrecError("too_large", `${large} is larger than a browser hashes in one piece.`);
       total = names.reduce((sum, name) => sum + Number(manifest.files[name].size), 0);
       return names;
     },
