@@ -51,12 +51,13 @@ def prepare(
         WrongUsage: `bad_value`, `output_exists`, `missing_extra`.
         BadData: a code of reading, `dataset_empty` where nothing is left, `output_unwritable` (a full disk, too).
     """
-    from seqrec_plugin.preparing import opening, reading, writing
+    from seqrec_plugin.preparing import bounds, opening, reading, writing
     from seqrec_plugin.preparing.engine import engine
 
     for package in ("duckdb", "jinja2"):  # before an hour of work ends without a report
         if importlib.util.find_spec(package) is None:
             raise missing_extra(package, "prepare")
+    bounds.check_times(recipe.times)
     paths = opening.files(files)
     source = msgspec.structs.replace(recipe.source, numbers=_numbers(recipe))
     with writing.folder(output, force) as fresh, engine(fresh.parent, memory, threads) as connection:

@@ -38,6 +38,23 @@ def microseconds(moment: str, key: str) -> int:
     return (found - _EPOCH) // datetime.timedelta(microseconds=1)
 
 
+def check_times(times: Times) -> None:
+    """Whether the bounds are moments, and in this order; before hours of reading.
+
+    Raises:
+        WrongUsage: `bad_value`.
+    """
+    found = [
+        microseconds(moment, key)
+        for moment, key in ((times.after, "times.after"), (times.before, "times.before"))
+        if moment
+    ]
+    if len(found) == 2 and found[0] >= found[1]:
+        raise WrongUsage(
+            "bad_value", f"times.after is {times.after}, which is not earlier than before, {times.before}."
+        )
+
+
 def remove_times(connection: duckdb.DuckDBPyConnection, times: Times) -> None:
     """Remove events before `after`, and those not before `before`."""
     if times.after:

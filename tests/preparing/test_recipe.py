@@ -63,3 +63,11 @@ def test_a_recipe_that_is_not_there(tmp_path):
     with pytest.raises(SeqrecError) as found:
         recipe.read(tmp_path / "none.yaml")
     assert found.value.code == "dataset_missing"
+
+
+def test_bounds_of_time_in_the_wrong_order_are_told_before_anything_is_read(tmp_path):
+    from seqrec_plugin.preparing import prepare
+
+    chosen = recipe.parse("times: {after: 2024-01-01, before: 2023-01-01}")
+    with pytest.raises(SeqrecError, match="2024-01-01, which is not earlier than before, 2023-01-01"):
+        prepare([str(tmp_path / "none.csv")], tmp_path / "out", chosen, lambda _: None)
