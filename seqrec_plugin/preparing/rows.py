@@ -31,7 +31,7 @@ NO_ID = "an id that is neither text nor a whole number"
 NO_TIME, UNREADABLE_TIME = "no time", "a time that cannot be read"
 FIELDS = " fields instead of "
 
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,(\d+)\s*")
 _ID_TYPE = re.compile(r"VARCHAR|U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|UUID|ENUM\(.*\)|DECIMAL\(\d+,0\)")
 #: Rows of a sample.
 _ROWS = 2000
@@ -235,7 +235,9 @@ def _value(role: str, name: str, sample: Sample) -> str:
     if role.startswith("feature"):  # a table of items has one line an item
         return f"nullif(translate({role}, chr(9) || chr(10) || chr(13) || chr(0), '    '), '')"
     values = sample.values(name)
-    commas = any(map(_DECIMAL_COMMA.fullmatch, values)) and not any("." in value for value in values)
+    # 1,234 alone may be a thousand or a fraction: it counts as no number, which is told, and never as the wrong one.
+    places = [len(found[1]) for found in map(_DECIMAL_COMMA.fullmatch, values) if found]
+    commas = any(n != 3 for n in places) and not any("." in value for value in values)
     text = f"replace({role}, ',', '.')" if commas else role
     number = f"try_cast({text} AS DOUBLE)"
     return f"CASE WHEN isfinite({number}) THEN {number} END"

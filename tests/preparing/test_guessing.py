@@ -134,3 +134,11 @@ def test_columns_that_are_not_used_are_told_and_a_name_alone_is_the_items(read):
     assert "not used: user_name, comment" in told
     assert "Columns that are not used: user_name, comment." in found.warnings
     assert not any("not used" in warning for warning in read("user,item,time\nu,i,1511539200\n").warnings)
+
+
+def test_a_comma_before_three_digits_alone_is_no_decimal_comma(read):
+    """1,234 is a thousand to some and a fraction to others: told as unreadable, never 1.234 in silence."""
+    rows = 'a,x,1511539200,"1,234"\nb,y,1511539201,"2,500"\na,y,1511539202,900\n'
+    found = read(f"user,item,time,price\n{rows}")
+    assert read.events("number_0") == [(None,), (None,), (900.0,)]
+    assert any("price" in warning for warning in found.warnings)
