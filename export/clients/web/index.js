@@ -44,8 +44,6 @@ export async function load(url, { wasm, whole = false, int8 = false, fetch = glo
     sha256,
     names: (manifest) => {
       const names = needed(manifest);
-      const large = names.find((name) => manifest.files[name].size >= MOST_IN_ONE_BUFFER);
-      if (large) throw new SeqrecError("too_large", `${large} is larger than a browser hashes in one piece.`);
       total = names.reduce((sum, name) => sum + Number(manifest.files[name].size), 0);
       return names;
     },
@@ -88,6 +86,7 @@ async function download(fetch, url, name, listed, told = () => {}) {
     throw new SeqrecError(missing, `${url} cannot be fetched: ${error.message}.`);
   }
   if (!response.ok) throw new SeqrecError(missing, `${url} cannot be fetched: ${response.status}.`);
+  checkHolds(name, Number(response.headers.get("content-length")));
   const parts = [];
   let size = 0;
   for (const reader = response.body.getReader(); ; ) {
@@ -96,16 +95,22 @@ async function download(fetch, url, name, listed, told = () => {}) {
     size += value.length;
     told(value.length);
     parts.push(value);
-    if (size > (listed?.size ?? Infinity) || !listed) await stop(reader, name, size, listed);
+    if (size >= MOST_IN_ONE_BUFFER || size > (listed?.size ?? Infinity) || !listed) await stop(reader, name, size, listed);
   }
   const bytes = new Uint8Array(size);
   parts.reduce((at, part) => (bytes.set(part, at), at + part.length), 0);
   return bytes;
 }
 
+/** What the server says, or what has come: the size that the manifest lists may be wrong. */
+function checkHolds(name, size) {
+  if (size >= MOST_IN_ONE_BUFFER) throw new SeqrecError("too_large", `${name} is larger than a browser hashes in one piece.`);
+}
+
 /** Refuse a file that is already too long. */
 async function stop(reader, name, size, listed) {
   try {
+    checkHolds(name, size);
     checkSize(name, size, listed);
   } catch (error) {
     await reader.cancel();
