@@ -10,8 +10,8 @@ from typing import Any, Literal
 import msgspec
 import yaml
 
-from seqrec_plugin import transforms
-from seqrec_plugin.errors import BadData, WrongUsage, nearest
+from seqrec_plugin import strict_yaml, transforms
+from seqrec_plugin.errors import WrongUsage, nearest
 from seqrec_plugin.preparing.source import Source
 
 Outliers = Literal["none", "iqr", "zscore", "mad"]
@@ -98,22 +98,12 @@ def read(path: Path) -> Recipe:
         WrongUsage: `unknown_key` with the nearest name, `bad_value`.
         BadData: `dataset_missing` or `dataset_invalid` for a file that is none.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise BadData("dataset_invalid", f"{path} is no text in UTF-8.", "Is it a recipe?") from None
-    except OSError as error:
-        raise BadData("dataset_missing", f"The recipe {path} cannot be read: {error.strerror}.") from None
-    return parse(text, str(path))
+    return parse(strict_yaml.read(path, "recipe"), str(path))
 
 
 def parse(text: str, where: str = "the recipe") -> Recipe:
     """A recipe from its text; raises as `read`."""
-    try:
-        values = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise WrongUsage("bad_value", f"{where} is no YAML: {reason}.") from None
+    values = strict_yaml.load(text, where, _Loader)
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise WrongUsage("bad_value", f"{where} must be a YAML mapping, such as `duplicates: true`.")
@@ -183,14 +173,11 @@ def _wrong(reason: str, where: str) -> WrongUsage:
     return WrongUsage("unknown_key", f"{where}: there is no key {name!r}.", nearest(key, type(room).__struct_fields__))
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML whose keys and dates stay the text that they are, and each key stands once."""
+class _Loader(strict_yaml.Loader):
+    """YAML whose keys and dates stay the text that they are."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
+        super().construct_mapping(node, deep)
         return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 

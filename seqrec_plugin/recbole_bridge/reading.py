@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from seqrec_plugin.errors import BadData, WrongUsage, missing_extra
+from seqrec_plugin import strict_yaml
+from seqrec_plugin.errors import WrongUsage, missing_extra
 
 
 def yaml_text(value: Any) -> str:
@@ -21,13 +21,7 @@ def yaml_text(value: Any) -> str:
 
 def read_yaml(file: Path) -> dict[str, Any]:
     """Read a configuration file: a mapping, each key once, `1e-3` a number, no tags."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise BadData("dataset_invalid", f"{file} is no text in UTF-8.", "Is it a configuration?") from None
-    except OSError as error:
-        raise BadData("dataset_missing", f"The configuration {file} cannot be read: {error.strerror}.") from None
-    values = parse(text, str(file))
+    values = parse(strict_yaml.read(file, "configuration"), str(file))
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise WrongUsage("bad_value", f"{file} must be a YAML mapping of option names to values.")
     return values
@@ -41,15 +35,8 @@ def recbole_folder() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with numbers as people write them, and each key once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+class _Loader(strict_yaml.Loader):
+    """YAML with numbers as people write them."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -68,8 +55,4 @@ def parse(text: str, where: str) -> Any:
     Raises:
         WrongUsage: `bad_value` where it is none.
     """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
-        raise WrongUsage("bad_value", f"{where} is not valid YAML: {problem}.") from None
+    return strict_yaml.load(text, where, _Loader)

@@ -49,7 +49,7 @@ def test_an_empty_recipe_is_the_default(tmp_path):
         ("behaviors: {map: {pv: ''}}", "bad_value", "behaviors.map.pv"),
         ("a: 1\na: 2", "bad_value", "stands twice"),
         ("[1, 2]", "bad_value", "mapping"),
-        ("a: !!python/object/apply:os.system [ls]", "bad_value", "no YAML"),
+        ("a: !!python/object/apply:os.system [ls]", "bad_value", "not valid YAML"),
     ],
 )
 def test_a_mistake_is_named(text, code, said):
