@@ -21,9 +21,9 @@ import torch
 
 import seqrec_plugin
 from seqrec_plugin import machine, registry
+from seqrec_plugin.building import build
 from seqrec_plugin.errors import SeqrecError
 from seqrec_plugin.recbole_bridge.settings import resolve
-from seqrec_plugin.training import build
 
 warnings.filterwarnings("ignore")
 assert seqrec_plugin

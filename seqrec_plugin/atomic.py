@@ -302,8 +302,13 @@ def _names(table: Table, field: str) -> list[str]:
     return [f"{float(value):g}" for value in values] if table.types[field] == "float" else values
 
 
-def _lines(path: Path, encoding: str) -> list[str]:
-    """The lines of a text file, the header first; blank lines at its end do not count."""
+def text(path: Path, encoding: str = "utf-8") -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        BadData: `dataset_missing`, `dataset_invalid`, `dataset_empty`.
+        WrongUsage: `bad_value` for an encoding that is none.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -311,7 +316,7 @@ def _lines(path: Path, encoding: str) -> list[str]:
     except OSError as error:
         raise BadData("dataset_missing", f"{path} cannot be read: {error.strerror}.") from None
     try:
-        text = data.decode(encoding).removeprefix("\ufeff").replace("\r\n", "\n").rstrip("\n")
+        found = data.decode(encoding).removeprefix("\ufeff")
     except LookupError:
         raise WrongUsage("bad_value", f"There is no encoding {encoding!r}.", "Use utf-8.") from None
     except UnicodeDecodeError as error:
@@ -321,12 +326,18 @@ def _lines(path: Path, encoding: str) -> list[str]:
             f"{path}, line {line}: not text in {encoding}.",
             "Convert the file to UTF-8, or name its encoding.",
         ) from None
-    if not text:
+    if not found.strip("\r\n"):
         raise BadData("dataset_empty", f"{path} is empty.")
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+    return found
+
+
+def _lines(path: Path, encoding: str) -> list[str]:
+    """The lines of an atomic file, the header first; blank lines at its end do not count."""
+    whole = text(path, encoding).replace("\r\n", "\n").rstrip("\n")
+    if "\0" in whole:
+        line = whole.count("\n", 0, whole.index("\0")) + 1
         raise BadData("dataset_invalid", f"{path}, line {line}: a NUL character, which RecBole's reader cuts at.")
-    return text.split("\n")
+    return whole.split("\n")
 
 
 def _header(path: Path, line: str, separator: str) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -13,12 +13,9 @@ from seqrec_plugin.bundle import Bundle
 from seqrec_plugin.columns import Row, padded
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.history import Encoded, Question, encode, to_question
-from seqrec_plugin.inference import Floats, GuardedGraph, Output
+from seqrec_plugin.inference import MOST_ROWS, Floats, GuardedGraph, Output
 from seqrec_plugin.manifest import ENCODER_FILE, ITEMS_FILE
 from seqrec_plugin.vocabulary import Vocabulary
-
-#: Rows of a batch that go through the graph together.
-MOST_ROWS = 64
 
 
 class Encoder:
@@ -31,7 +28,7 @@ class Encoder:
         if ENCODER_FILE not in bundle.contents:
             raise WrongUsage("bad_value", f"{bundle.path} has no {ENCODER_FILE}.", "Export it again, with --encoder.")
         self.manifest = bundle.manifest
-        self.vocabulary = Vocabulary.decode(bundle.contents[ITEMS_FILE])
+        self.vocabulary = Vocabulary.decode(bundle.contents[ITEMS_FILE], bundle.manifest.n_items)
         content, manifest = bundle.contents[ENCODER_FILE], bundle.manifest.encoder
         self._graph = GuardedGraph(content, manifest, threads, folder=bundle.path, name=ENCODER_FILE)
 

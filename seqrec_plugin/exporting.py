@@ -221,7 +221,7 @@ def write_bundle(
 
 
 def round_table(model: SequenceModel) -> SequenceModel:
-    """A copy of the model whose item table is int8."""
+    """The model with an int8 item table; its other parts are the same objects, which nothing changes."""
     rounded = copy.copy(model)
     rounded._modules = {**model._modules, "item_table": Int8Table(model.item_table)}
     return rounded

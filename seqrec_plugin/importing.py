@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqrec_plugin import checkpoint, imported, metrics, registry, training
+from seqrec_plugin import building, checkpoint, imported, metrics, registry, training
 from seqrec_plugin.checkpoint import RunFolder, RunInfo
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
@@ -71,16 +71,16 @@ def import_recbole(file: Path, output: Path, *, overrides: Iterable[str] = (), f
         hint = "Choose another folder; --force replaces a run."
         raise WrongUsage(error.code, error.message, hint) from None
     try:
-        with training.contained(run):
+        with building.contained(run):
             run.write(checkpoint.CONFIG_FILE, resolved.to_yaml().encode())
             trainer, dataset, parts = _rebuild(file, stored, resolved, run)
-            results = {"valid": training.evaluate(trainer, parts[1], False)}
+            results = {"valid": building.evaluate(trainer, parts[1], False)}
             _check_score(stored, resolved, results["valid"], trainer.ranks["masked"], data_file)
-            results["test"] = training.evaluate(trainer, parts[2], False)
+            results["test"] = building.evaluate(trainer, parts[2], False)
             config, weights = _portable(resolved, stored, trainer, parts[1])
-        split = training.split_of(trainer, dataset, parts)
+        split = building.split_of(trainer, dataset, parts)
         run.save_weights(weights)
-        run.write(checkpoint.VOCABULARY_FILE, training.vocabulary_of(dataset, titles).encode())
+        run.write(checkpoint.VOCABULARY_FILE, building.vocabulary_of(dataset, titles).encode())
         run.save_split(split)
         exact = resolved.values["exact_time"]
         info = RunInfo(
@@ -157,10 +157,10 @@ def _rebuild(file: Path, stored: _Stored, resolved: Resolved, run: RunFolder) ->
         trainer, dataset, parts = rebuild(resolved, run.path / checkpoint.RECBOLE_FOLDER)
     except SeqrecError:
         raise
-    except training.RECBOLES as error:
+    except building.RECBOLES as error:
         raise BadData(
             "dataset_invalid",
-            f"RecBole cannot rebuild {resolved.model} and {resolved.dataset!r} from {file}: {training.words(error)}.",
+            f"RecBole cannot rebuild {resolved.model} and {resolved.dataset!r} from {file}: {building.words(error)}.",
             "Are the data those that it was trained on?",
         ) from error
     expected = {name: list(w.shape) for name, w in trainer.model.state_dict().items()}

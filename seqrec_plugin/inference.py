@@ -27,6 +27,8 @@ from seqrec_plugin.manifest import (
 if TYPE_CHECKING:
     import onnxruntime
 
+#: Rows of a batch that go through the graph together.
+MOST_ROWS = 64
 #: Bytes of a graph above which the item table is most of it.
 LARGE = 2**26
 

@@ -29,7 +29,7 @@ from seqrec_plugin.history import (
     read_json,
     to_question,
 )
-from seqrec_plugin.inference import Floats, GuardedGraph, Indices, Output
+from seqrec_plugin.inference import MOST_ROWS, Floats, GuardedGraph, Indices, Output
 from seqrec_plugin.manifest import INT8_FILE, ITEMS_FILE, MODEL_FILE
 from seqrec_plugin.session import Session
 from seqrec_plugin.vocabulary import Vocabulary
@@ -37,8 +37,6 @@ from seqrec_plugin.vocabulary import Vocabulary
 __all__ = ["DEFAULT_K", "Answer", "Item", "Recommender", "Session"]
 
 DEFAULT_K = 10
-#: Rows of a batch that go through the graph together.
-MOST_ROWS = 64
 
 
 class Recommender:
@@ -55,13 +53,7 @@ class Recommender:
     ) -> None:
         self.manifest = bundle.manifest
         self.bundle_id = bundle.id
-        self.vocabulary = Vocabulary.decode(bundle.contents[ITEMS_FILE])
-        if self.vocabulary.n_items != self.manifest.n_items:
-            raise BadData(
-                "items_invalid",
-                f"{ITEMS_FILE} has {self.vocabulary.n_items} entries, but the manifest's n_items is "
-                f"{self.manifest.n_items}.",
-            )
+        self.vocabulary = Vocabulary.decode(bundle.contents[ITEMS_FILE], bundle.manifest.n_items)
         self._histories = histories
         name = INT8_FILE if int8 else MODEL_FILE
         if name not in bundle.contents:

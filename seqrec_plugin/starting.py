@@ -61,6 +61,10 @@ class Start:
             _check_initial(self.initial)
 
 
+#: From nothing.
+FRESH = Start()
+
+
 def _origin(run: RunFolder) -> Origin:
     info = run.info
     return Origin(run.path.resolve().name, info.files[checkpoint.WEIGHTS_FILE], info.epoch)
@@ -134,6 +138,8 @@ def configuration(
                 f"but this configuration is of {resolved.dataset!r}, in {here}.",
                 own if before["dataset"] == "ml-100k" else f"Give --data {there}.",
             )
+    if resolved.settings["time_limit"].source == "--set":
+        raise WrongUsage("bad_value", "A refit trains to the end of its epochs, without time_limit.", "Leave it out.")
     if "epochs" in changed or resolved.settings["epochs"].source == "--set":
         raise WrongUsage(
             "bad_value",

@@ -57,7 +57,7 @@ def read(path: Path, item_field: str = "item_id") -> dict[str, str]:
         raise WrongUsage("bad_value", f"{path} must be an .item, .csv, .tsv or .txt file.", "Rename it to what it is.")
     quoted = path.suffix.lower() == ".csv"
     reader = csv.reader(
-        io.StringIO(_text(path), newline=""),
+        io.StringIO(atomic.text(path), newline=""),
         delimiter=_SEPARATORS[path.suffix.lower()],
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
     )
@@ -98,23 +98,6 @@ def match(vocabulary: Vocabulary, titles: dict[str, str], path: Path) -> Matched
     own = [vocabulary.title(index) for index in range(1, vocabulary.n_items)]
     both = [titles.get(token, title) for token, title in zip(vocabulary.tokens, own, strict=True)]
     return Matched(Vocabulary(vocabulary.tokens, both), len(known), len(titles) - len(known))
-
-
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise BadData("dataset_missing", f"There is no file {path}.") from None
-    except OSError as error:
-        raise BadData("dataset_missing", f"{path} cannot be read: {error.strerror}.") from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BadData("dataset_invalid", f"{path}, line {line}: not text in UTF-8.", "Convert the file.") from None
-    if not text.strip():
-        raise BadData("dataset_empty", f"{path} is empty.")
-    return text
 
 
 def _columns(path: Path, header: Sequence[str], item_field: str) -> tuple[str, str]:

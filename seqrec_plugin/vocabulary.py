@@ -56,11 +56,15 @@ class Vocabulary:
         return msgspec.json.encode(_ItemsFile([None, *self.tokens], titles))
 
     @classmethod
-    def decode(cls, data: bytes) -> Vocabulary:
+    def decode(cls, data: bytes, n_items: int | None = None) -> Vocabulary:
         """Read `items.json`.
 
+        Args:
+            data: its bytes.
+            n_items: what the manifest says, which it must fit.
+
         Raises:
-            BadData: `items_invalid` where it is not as `encode` writes it.
+            BadData: `items_invalid` where it is not as `encode` writes it, or does not fit.
         """
         try:
             file = msgspec.json.decode(data, type=_ItemsFile)
@@ -71,4 +75,7 @@ class Vocabulary:
         tokens = [token for token in file.items[1:] if token is not None]
         if len(tokens) != len(file.items) - 1:
             raise BadData("items_invalid", f"{ITEMS_FILE} holds null after position 0.")
+        if n_items is not None and len(file.items) != n_items:
+            told = f"{ITEMS_FILE} has {len(file.items)} entries, but the manifest's n_items is {n_items}."
+            raise BadData("items_invalid", told)
         return cls(tokens, None if file.titles is None else file.titles[1:])

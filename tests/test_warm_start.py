@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from seqrec_plugin import evaluating
+from seqrec_plugin.building import build
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.cli import main
 from seqrec_plugin.errors import BadData, WrongUsage
@@ -16,7 +17,7 @@ from seqrec_plugin.exporting import export
 from seqrec_plugin.recbole_bridge.settings import resolve
 from seqrec_plugin.runtime import Recommender
 from seqrec_plugin.starting import Start, configuration
-from seqrec_plugin.training import build, train
+from seqrec_plugin.training import train
 from tests.conftest import BEHAVIORS, Silent, random_rows, write_dataset
 from tests.test_training import _Interrupts
 

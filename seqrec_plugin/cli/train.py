@@ -72,7 +72,7 @@ def command(
     from seqrec_plugin.checkpoint import LAST_FILE, RunFolder
 
     RunFolder.check_output(output, force, resume)
-    _show(resolved)
+    _show(resolved, quiet=config is None)
 
     click.echo("Loading RecBole and the data …", err=True)
     from seqrec_plugin.cli.progress import reporter
@@ -155,16 +155,24 @@ def _cut(run: RunFolder) -> str:
     return f"; cut by time_limit at {last['elapsed_seconds']:.0f} s, epoch {last['epoch'] + 1}"
 
 
-def _show(resolved: object) -> None:
-    """The effective configuration on stderr: what the user and seqrec chose, with its source."""
+def _show(resolved: object, quiet: bool) -> None:
+    """The effective configuration on stderr: what the user and seqrec chose, with its source.
+
+    Args:
+        resolved: the configuration.
+        quiet: it is another run's, which is not listed again.
+    """
+    from seqrec_plugin.checkpoint import CONFIG_FILE
     from seqrec_plugin.recbole_bridge.reading import yaml_text
     from seqrec_plugin.recbole_bridge.settings import Resolved
 
     assert isinstance(resolved, Resolved)
-    shown = {key: s for key, s in resolved.settings.items() if s.source not in ("RecBole", resolved.model)}
+    hidden = {"RecBole", resolved.model} | ({CONFIG_FILE} if quiet else set())
+    shown = {key: s for key, s in resolved.settings.items() if s.source not in hidden}
     click.echo(f"{resolved.model} on {resolved.dataset}", err=True)
-    width = max(map(len, shown))
+    width = max(map(len, shown), default=0)
     for key, setting in shown.items():
         click.echo(f"  {key:<{width}}  {yaml_text(setting.value):<12}  {setting.source}", err=True)
     rest = len(resolved.settings) - len(shown)
-    click.echo(f"  and {rest} defaults of {resolved.model} and RecBole (all in the run's config.yaml)", err=True)
+    others = "values of that run" if quiet else f"defaults of {resolved.model} and RecBole"
+    click.echo(f"  and {rest} {others} (all in the run's config.yaml)", err=True)
