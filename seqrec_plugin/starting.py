@@ -153,8 +153,11 @@ def configuration(
             f"--refit trains as {run.path} was trained, which has other values of {', '.join(changed)}.",
             "Leave out CONFIG and --set: the run has its own configuration.",
         )
-    settings = {**resolved.settings, "epochs": Setting(run.info.epoch + 1, "--refit")}
-    return dataclasses.replace(resolved, settings=settings | {"time_limit": Setting(0.0, "--refit")})
+    told: dict[str, Any] = {"epochs": run.info.epoch + 1, "time_limit": 0.0}
+    if "schedule_epochs" in resolved.settings:  # the learning rate goes as it went in the run
+        told["schedule_epochs"] = resolved.values["schedule_epochs"] or resolved.values["epochs"]
+    settings = resolved.settings | {key: Setting(value, "--refit") for key, value in told.items()}
+    return dataclasses.replace(resolved, settings=settings)
 
 
 def changed_keys(run: RunFolder, resolved: Resolved) -> list[str]:

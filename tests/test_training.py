@@ -120,6 +120,27 @@ def test_an_interrupted_run_goes_on_to_the_same_result(recipe, finished_run, tmp
     assert RunFolder.open(tmp_path / "run").metrics() == RunFolder.open(finished_run).metrics()
 
 
+def test_an_interrupted_run_keeps_its_mean_of_weights_and_its_schedule(recipe, tmp_path):
+    resolved = resolve(recipe, ["weight_average=0.9", "schedule=cosine", "warmup_steps=5"])
+    whole = train(resolved, tmp_path / "whole", Silent())
+    with pytest.raises(KeyboardInterrupt):
+        train(resolved, tmp_path / "run", _Interrupts(2))
+    train(resolved, tmp_path / "run", Silent(), resume=True)
+    assert _weights(tmp_path / "run") == _weights(whole.path)
+    assert _curve(tmp_path / "run") == _curve(whole.path)
+
+
+def test_the_mean_of_the_weights_is_what_is_validated_and_saved(recipe, finished_run, tmp_path):
+    """With a decay of nearly nothing the mean is the weights; with a long one, other weights from the same training."""
+    near = train(resolve(recipe, ["weight_average=0.000001"]), tmp_path / "near", Silent())
+    far = train(resolve(recipe, ["weight_average=0.99"]), tmp_path / "far", Silent())
+    last, of_near = (run.weights() for run in (RunFolder.open(finished_run), near))
+    for name, weight in last.items():
+        np.testing.assert_allclose(of_near[name], weight, atol=1e-4)
+    assert [r["loss"] for r in _curve(near.path)] == [r["loss"] for r in _curve(far.path)]
+    assert _weights(far.path) != _weights(near.path)
+
+
 def test_an_interrupted_run_of_recboles_own_model_goes_on_to_the_same_result(recipe, tmp_path):
     overrides = ["model=GRU4Rec", "epochs=2", "train_batch_size=64"]
     file = tmp_path / "gru.yaml"

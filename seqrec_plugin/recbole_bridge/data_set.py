@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
-from seqrec_plugin.recbole_bridge.options import TrainingOptions
+from seqrec_plugin.recbole_bridge.options import DataOptions
 from seqrec_plugin.recbole_bridge.reading import parse, read_yaml, recbole_folder
 
-#: Training options of ours that say nothing of the data.
-_OF_TRAINING = {"window_stride", "time_limit"}
 #: The one of RecBole's that is of the model, though it stands among those of a data set.
 _OF_MODEL = {"MAX_ITEM_LIST_LENGTH"}
 
@@ -60,7 +58,7 @@ def read(file: Path) -> dict[str, Any]:
         WrongUsage: `unknown_key`; `bad_value` where it is no YAML mapping.
         BadData: `dataset_invalid`, `dataset_missing` where it cannot be read.
     """
-    ours = {field.name for field in dataclasses.fields(TrainingOptions)} - _OF_TRAINING
+    ours = {field.name for field in dataclasses.fields(DataOptions)}
     listed = (recbole_folder() / "properties" / "dataset" / "sample.yaml").read_text(encoding="utf-8")
     allowed = {*parse(listed, "sample.yaml"), *ours, "encoding"} - _OF_MODEL
     values = read_yaml(file)

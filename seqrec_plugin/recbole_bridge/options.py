@@ -16,16 +16,10 @@ from seqrec_plugin.transforms import Transform
 
 
 @dataclass(frozen=True)
-class TrainingOptions:
-    """Our own keys of training and evaluation, beside RecBole's."""
+class DataOptions:
+    """Our own keys that say how events are read, beside RecBole's; a data set's own file may set them."""
 
     exact_time: bool = option(False, "Order events by exact integers, ties in file order, and keep ids byte for byte.")
-    window_stride: int = option(
-        0, "Events between the starts of two training windows; 0 is MAX_ITEM_LIST_LENGTH.", low=0
-    )
-    time_limit: float = option(
-        0.0, "Seconds of training and validation after which training ends, with the epoch it is in; 0: none.", low=0
-    )
     time_unit: str = option(
         "auto",
         "Unit of TIME_FIELD, or of TIMESTAMP_FIELD; auto finds it by the numbers' size.",
@@ -44,6 +38,31 @@ class TrainingOptions:
     )
     target_behaviors: tuple = option(  # type: ignore[type-arg]
         (), "Behaviours that count: only such events are targets of validation and test. Empty for all."
+    )
+
+
+@dataclass(frozen=True)
+class TrainingOptions(DataOptions):
+    """Our own keys of training and evaluation, beside RecBole's."""
+
+    window_stride: int = option(
+        0, "Events between the starts of two training windows; 0 is MAX_ITEM_LIST_LENGTH.", low=0
+    )
+    schedule: str = option(
+        "constant",
+        "How the learning rate goes: constant, or falling to 0 as a cosine over schedule_epochs.",
+        choices=("constant", "cosine"),
+    )
+    schedule_epochs: int = option(0, "Epochs in which the cosine falls; 0 is `epochs`.", low=0)
+    warmup_steps: int = option(0, "Steps in which the learning rate rises linearly to its value at the start.", low=0)
+    weight_average: float = option(
+        0.0,
+        "Decay, a step, of a running mean of the weights, which is validated and saved in their place; 0: none.",
+        low=0.0,
+        high=0.99999,
+    )
+    time_limit: float = option(
+        0.0, "Seconds of training and validation after which training ends, with the epoch it is in; 0: none.", low=0
     )
 
 

@@ -19,6 +19,7 @@ from recbole.utils import EvaluatorType
 from torch.nn.utils import clip_grad_norm_
 
 from seqrec_plugin import metrics, ranking
+from seqrec_plugin.averaging import WeightAverage, step_size
 from seqrec_plugin.columns import LABEL
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
 from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
@@ -195,6 +196,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         try:
             self.model.load_state_dict(last["model"])
             self.optimizer.load_state_dict(last["optimizer"])
+            self._set_extra(last)
         except (KeyError, RuntimeError, ValueError) as error:
             raise Failed("training_failed", f"{file.name} does not fit this model: {error}.") from None
         self.model.load_other_parameter(last["other_parameter"])
@@ -286,8 +288,16 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
                 "train_loss_dict": {k: float(v) for k, v in self.train_loss_dict.items()},
                 "random": _get_random(train_data.generator),
                 "elapsed": self.elapsed,
+                **self._extra(),
             },
         )
+
+    def _extra(self) -> dict[str, Any]:
+        """What else a resumed training depends on, as plain values and tensors."""
+        return {}
+
+    def _set_extra(self, extra: dict[str, Any]) -> None:
+        """Take back what `_extra` gave; KeyError or ValueError where it does not fit."""
 
 
 class SequenceTrainer(BaselineTrainer):
@@ -303,6 +313,32 @@ class SequenceTrainer(BaselineTrainer):
             )
         super().__init__(config, model)
         self._windows: Any = None
+        self._options = training_options(config.final_config_dict)
+        decay = self._options.weight_average
+        self._average = WeightAverage(self.model.parameters(), decay) if decay else None
+        self._averaged = False  # whether the model has the mean at present, and the mean the weights
+
+    def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        """Between two epochs, where the model is validated and saved, it has the mean of its weights."""
+        self._exchange(averaged=False)
+        loss = super()._train_epoch(train_data, epoch_idx, *args, **kwargs)
+        self._exchange(averaged=True)
+        return loss
+
+    def _exchange(self, averaged: bool) -> None:
+        if self._average is not None and self._averaged is not averaged:
+            self._average.swap()
+            self._averaged = averaged
+
+    def _extra(self) -> dict[str, Any]:
+        if self._average is None:
+            return {}
+        steps, mean = self._average.state()
+        return {"average": {"steps": steps, "mean": mean}}
+
+    def _set_extra(self, extra: dict[str, Any]) -> None:
+        if self._average is not None:
+            self._average.load(extra["average"]["steps"], extra["average"]["mean"])
 
     def _batches_of(self, train_data: Any) -> int:
         self._cut(train_data)
@@ -327,7 +363,7 @@ class SequenceTrainer(BaselineTrainer):
         seconds = np.minimum(starts + 1, len(is_target) - 1)
         is_target[starts] = is_target[seconds] | (ends - starts == 1)
         length = self.config["MAX_ITEM_LIST_LENGTH"]
-        stride = training_options(self.config.final_config_dict).window_stride or length
+        stride = self._options.window_stride or length
         features = sequences.columns.features
         if features is not None and not self.keeps_numbers:
             self.model.network.fit_numbers(features[is_target])
@@ -342,7 +378,9 @@ class SequenceTrainer(BaselineTrainer):
         learned = network.columns if sequences.columns.label is None else (*network.columns, LABEL)
         seed = int(torch.randint(2**62, (), generator=train_data.generator))
         total, count = 0.0, 0
-        for chosen in batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed)):
+        steps = batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed))
+        for step, chosen in enumerate(steps, start=epoch_idx * len(steps)):
+            self._pace(step, len(steps))
             filled = fill(cut[chosen], items, is_target)
             found = sequences.columns.read(learned, filled.read, filled.following)
             item_seq, targets, *values = (
@@ -357,11 +395,21 @@ class SequenceTrainer(BaselineTrainer):
             if self.clip_grad_norm:
                 clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
             self.optimizer.step()
+            if self._average is not None:
+                self._average.update()
             n = int((targets > 0).sum())
             total, count = total + loss.item() * n, count + n
             if self.reporter is not None:
                 self.reporter.batch_ends()
         return total / max(1, count)
+
+    def _pace(self, step: int, steps_of_epoch: int) -> None:
+        """Set the learning rate of a step."""
+        options = self._options
+        steps = (options.schedule_epochs or self.epochs) * steps_of_epoch
+        share = step_size(options.schedule, step, steps, options.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * share
 
 
 class _TimeIsUp(Exception):
