@@ -12,7 +12,7 @@ from torch import Tensor
 class WeightAverage:
     """An exponentially decayed mean of the weights over the steps (Polyak & Juditsky, 1992; Kingma & Ba, 2015, 7.2).
 
-    After step t (from 1) the decay is min(decay, (1 + t) / (10 + t)), so that the mean forgets where it began.
+    At step t (from 0) the decay is min(decay, t / (t + 9)), so that the mean forgets where training began.
 
     Args:
         weights: the model's; between two epochs they may be exchanged for their mean (`swap`).
@@ -28,8 +28,8 @@ class WeightAverage:
     @torch.no_grad()
     def update(self) -> None:
         """Take the weights of one more step into the mean."""
+        decay = min(self._decay, self._steps / (self._steps + 9))
         self._steps += 1
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         torch._foreach_lerp_(self._mean, self._weights, 1 - decay)
 
     @torch.no_grad()

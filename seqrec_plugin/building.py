@@ -106,7 +106,7 @@ def build(resolved: Resolved, run: RunFolder, start: Start = FRESH) -> tuple[Bas
     trainer: BaselineTrainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.saved_model_file = str(run.path / checkpoint.RECBOLE_FOLDER / f"{resolved.model}.pth")
     trainer.select_masked = True
-    trainer.keeps_numbers = start.initial is not None
+    trainer.warm = start.initial is not None
     trainer.last_file = run.path / checkpoint.LAST_FILE
     return trainer, dataset, parts
 

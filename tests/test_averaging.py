@@ -9,7 +9,7 @@ from seqrec_plugin.averaging import WeightAverage, step_size
 def test_the_mean_forgets_at_the_decay_and_where_it_began():
     weight = torch.zeros(3)
     average = WeightAverage([weight], 0.5)
-    expected, decays = torch.zeros(3), [2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5, 0.5, 0.5]
+    expected, decays = torch.zeros(3), [0, 1 / 10, 2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5, 0.5]
     for decay in decays:
         weight += torch.tensor([1.0, 2.0, -1.0])
         average.update()
@@ -23,10 +23,13 @@ def test_weights_and_mean_are_exchanged_and_come_back():
     with torch.no_grad():
         weight += 1
     average.update()
+    with torch.no_grad():
+        weight += 1
+    average.update()  # the second step's decay is 1 / 10
     average.swap()
-    assert weight.tolist() == pytest.approx([1 + 9 / 11] * 2)  # the first step's decay is 2 / 11
+    assert weight.tolist() == pytest.approx([2.9, 2.9])
     average.swap()
-    assert weight.tolist() == [2.0, 2.0]
+    assert weight.tolist() == [3.0, 3.0]
 
 
 def test_a_mean_of_other_weights_is_refused():

@@ -120,6 +120,17 @@ def test_an_interrupted_run_goes_on_to_the_same_result(recipe, finished_run, tmp
     assert RunFolder.open(tmp_path / "run").metrics() == RunFolder.open(finished_run).metrics()
 
 
+def test_item_vectors_from_neighbours_are_where_training_begins(recipe, finished_run, tmp_path):
+    """The first loss is another; a resumed run does not begin anew."""
+    resolved = resolve(recipe, ["item_vectors=neighbours"])
+    whole = train(resolved, tmp_path / "whole", Silent())
+    assert _curve(whole.path)[0]["loss"] != _curve(finished_run)[0]["loss"]
+    with pytest.raises(KeyboardInterrupt):
+        train(resolved, tmp_path / "run", _Interrupts(1))
+    train(resolved, tmp_path / "run", Silent(), resume=True)
+    assert _weights(tmp_path / "run") == _weights(whole.path)
+
+
 def test_an_interrupted_run_keeps_its_mean_of_weights_and_its_schedule(recipe, tmp_path):
     resolved = resolve(recipe, ["weight_average=0.9", "schedule=cosine", "warmup_steps=5"])
     whole = train(resolved, tmp_path / "whole", Silent())

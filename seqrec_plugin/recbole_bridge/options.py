@@ -48,6 +48,12 @@ class TrainingOptions(DataOptions):
     window_stride: int = option(
         0, "Events between the starts of two training windows; 0 is MAX_ITEM_LIST_LENGTH.", low=0
     )
+    item_vectors: str = option(
+        "random",
+        "What item vectors begin as: random, or neighbours, a factorisation of which items stand near each other in "
+        "the training events.",
+        choices=("random", "neighbours"),
+    )
     schedule: str = option(
         "constant",
         "How the learning rate goes: constant, or falling to 0 as a cosine over schedule_epochs.",

@@ -22,6 +22,7 @@ from seqrec_plugin import metrics, ranking
 from seqrec_plugin.averaging import WeightAverage, step_size
 from seqrec_plugin.columns import LABEL
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
+from seqrec_plugin.neighbours import item_vectors
 from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
 from seqrec_plugin.recbole_bridge.options import training_options
 from seqrec_plugin.windows import batches, fill, windows
@@ -57,13 +58,13 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         training_seconds, validation_seconds: what the last epoch's training and its validation took.
         elapsed: seconds of training and validation so far, those before a `resume` included.
         cut: whether `time_limit` has ended the training.
-        keeps_numbers: whether the scaling of numbers is the one that the model came with.
+        warm: whether the model came with the weights of an earlier run, whose vectors and scaling of numbers stay.
     """
 
     select_masked = False
     last_file: Path | None = None
     reporter: Reporter | None = None
-    keeps_numbers = False
+    warm = False
     item_tensor: Any  # RecBole's
 
     def __init__(self, config: Any, model: Any) -> None:
@@ -318,6 +319,23 @@ class SequenceTrainer(BaselineTrainer):
         self._average = WeightAverage(self.model.parameters(), decay) if decay else None
         self._averaged = False  # whether the model has the mean at present, and the mean the weights
 
+    def fit(self, train_data: Any, *args: Any, **kwargs: Any) -> Any:
+        """See `BaselineTrainer.fit`."""
+        fresh = self._random is None and not self.warm
+        if fresh and self._options.item_vectors == "neighbours":
+            self._begin_with_neighbours(train_data)
+        return super().fit(train_data, *args, **kwargs)
+
+    @torch.no_grad()
+    def _begin_with_neighbours(self, train_data: Any) -> None:
+        """Set the item vectors from the events that training may see."""
+        self._cut(train_data)
+        _, items, is_target = self._windows
+        table = self.model.network.item_table.weight
+        offsets = train_data.dataset.sequences.offsets
+        vectors = item_vectors(items, offsets, is_target, len(table), table.shape[1], self.config["seed"])
+        table.copy_(torch.from_numpy(vectors))
+
     def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
         """Between two epochs, where the model is validated and saved, it has the mean of its weights."""
         self._exchange(averaged=False)
@@ -365,7 +383,7 @@ class SequenceTrainer(BaselineTrainer):
         length = self.config["MAX_ITEM_LIST_LENGTH"]
         stride = self._options.window_stride or length
         features = sequences.columns.features
-        if features is not None and not self.keeps_numbers:
+        if features is not None and not self.warm:
             self.model.network.fit_numbers(features[is_target])
         self._windows = windows(sequences.offsets, is_target, length, stride), sequences.items, is_target
 
