@@ -319,6 +319,14 @@ class SequenceTrainer(BaselineTrainer):
         self._average = WeightAverage(self.model.parameters(), decay) if decay else None
         self._averaged = False  # whether the model has the mean at present, and the mean the weights
 
+    def _build_optimizer(self, **kwargs: Any) -> Any:
+        """RecBole's choice; Adam and AdamW in one pass over the weights, which takes a fifth of the time on a CPU."""
+        optimizer = super()._build_optimizer(**kwargs)
+        if isinstance(optimizer, torch.optim.Adam):  # AdamW is one too
+            for group in optimizer.param_groups:
+                group.update(fused=True, foreach=False)
+        return optimizer
+
     def fit(self, train_data: Any, *args: Any, **kwargs: Any) -> Any:
         """See `BaselineTrainer.fit`."""
         fresh = self._random is None and not self.warm
