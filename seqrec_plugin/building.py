@@ -23,6 +23,9 @@ from seqrec_plugin.vocabulary import Vocabulary
 if TYPE_CHECKING:
     from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer
 
+#: Scores that validation has at once, 128 MiB of them; RecBole's 4,096 rows of a million items would be 16 GiB.
+MOST_SCORES = 2**25
+
 #: What RecBole raises for what it does not like.
 RECBOLES = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError)
 
@@ -75,6 +78,8 @@ def build(resolved: Resolved, run: RunFolder, start: Start = FRESH) -> tuple[Bas
         dataset = create_dataset(config)
         dataset.train_on_all = start.refit is not None
         logging.getLogger().info(dataset)
+        # The scores of a batch of validation lie in memory some four times.
+        config["eval_batch_size"] = min(config["eval_batch_size"], max(1, MOST_SCORES // dataset.item_num))
         parts = data_preparation(config, dataset)
     except SeqrecError:
         raise

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from seqrec_plugin import machine
+from seqrec_plugin import machine, sampling
 from seqrec_plugin.losses import CHUNK
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def before(trainer: BaselineTrainer, train_data: Any, valid_data: Any) -> Estima
     trained, moments = sum(p.numel() for p in parameters), _MOMENTS.get(str(config["learner"]).lower(), 2)
     here = trainer.device.type == "cpu"
     memory = {"the program with its data": machine.memory()} if here else {}
-    memory["gradients and optimizer"] = 4 * trained * (1 + moments)
+    averages = 1 if getattr(trainer, "averages", False) else 0
+    memory["gradients and optimizer"] = 4 * trained * (1 + moments + averages)
     rows = 0 if valid_data is None else min(int(config["eval_batch_size"]), len(valid_data.dataset))
     memory["a step"], memory["validation"] = _moving(trainer, [tuple(p.shape) for p in parameters], rows)
     epochs = trainer.epochs - trainer.start_epoch
@@ -106,7 +107,10 @@ def _moving(trainer: BaselineTrainer, shapes: list[tuple[int, ...]], rows: int) 
         return 4 * positions * 3 * (widths * length + items), validation
     tables = sum(shape[0] * shape[1] for shape in shapes if len(shape) > 1 and shape[0] == items)
     # The table's gradient comes from the input, from the output, and from the output scaled.
-    return 4 * (3 * positions * widths + 3 * tables + CHUNK * items), validation
+    rows, logits = items, CHUNK * items
+    if drawn := trainer.negatives:
+        rows, logits = min(items, drawn + 2 * positions), sampling.CHUNK * drawn
+    return 4 * (3 * positions * widths + 3 * tables * rows // items + logits), validation
 
 
 class Watch:

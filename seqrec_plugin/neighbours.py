@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Events apart that two items may stand.
 WINDOW = 5
 #: Deviation of the vectors' values. Larger ones make scores that are sure of themselves before anything is learned.
-DEVIATION = 0.1
+DEVIATION = 0.05
 #: Most pairs that are counted at once; of a larger log, the users of an even share are read.
 MOST_PAIRS = 50_000_000
 
@@ -30,7 +30,7 @@ def item_vectors(
 
     Two items of a user that are k ≤ 5 events apart count 1/√k. Of the counts, the positive pointwise mutual information
     (Church & Hanks, 1990; Bullinaria & Levy, 2007) is factorised by a truncated SVD, and an item's vector is U·√Σ
-    (Levy & Goldberg, 2014), scaled to a deviation of 0.1; a little noise tells items without neighbours apart.
+    (Levy & Goldberg, 2014), scaled to a deviation of 0.05; a little noise tells items without neighbours apart.
 
     Args:
         items: int64 [events], from 1, users one after the other, each in order of time.

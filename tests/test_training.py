@@ -120,6 +120,23 @@ def test_an_interrupted_run_goes_on_to_the_same_result(recipe, finished_run, tmp
     assert RunFolder.open(tmp_path / "run").metrics() == RunFolder.open(finished_run).metrics()
 
 
+@pytest.mark.parametrize("by_row", [False, True])
+def test_a_sampled_softmax_learns_and_goes_on_to_the_same_result(recipe, tmp_path, monkeypatch, by_row):
+    from seqrec_plugin.recbole_bridge import trainer
+
+    monkeypatch.setattr(trainer, "rowwise", lambda *sizes: by_row)
+    options = ["negatives=10", "weight_average=0.9", "clip_grad_norm={max_norm: 5.0}", "weight_decay=0.01"]
+    resolved = resolve(recipe, [*options, "learner=adamw"])
+    whole = train(resolved, tmp_path / "whole", Silent())
+    losses = [record["loss"] for record in _curve(whole.path)]
+    assert losses == sorted(losses, reverse=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(resolved, tmp_path / "run", _Interrupts(1))
+    train(resolved, tmp_path / "run", Silent(), resume=True)
+    assert _weights(tmp_path / "run") == _weights(whole.path)
+    assert _curve(tmp_path / "run") == _curve(whole.path)
+
+
 def test_item_vectors_from_neighbours_are_where_training_begins(recipe, finished_run, tmp_path):
     """The first loss is another; a resumed run does not begin anew."""
     resolved = resolve(recipe, ["item_vectors=neighbours"])

@@ -30,10 +30,12 @@ class ItemTable(nn.Module):
         # Not among the weights: which items are retired is said by the run.
         self.never: Tensor
         self.register_buffer("never", torch.arange(n_items) == 0, persistent=False)
+        #: Whether the gradients of table and bias are sparse, for a large catalogue (see `sampling`).
+        self.sparse = False
 
     def forward(self, item_seq: Tensor) -> Tensor:
         """int64 [batch, length] → float [batch, length, embedding_size]."""
-        return nn.functional.embedding(item_seq, self.weight)
+        return nn.functional.embedding(item_seq, self.weight, sparse=self.sparse)
 
     def retire(self, items: Sequence[int]) -> None:
         """Let some items never be recommended again, in training, evaluation and the graph."""

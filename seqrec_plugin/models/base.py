@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqrec_plugin import columns as cols
 from seqrec_plugin.layers import Emitter, ItemTable, Layer, Names, Numbers, State
 from seqrec_plugin.losses import cross_entropy
+from seqrec_plugin.sampling import Negatives, sampled_cross_entropy
 from seqrec_plugin.transforms import Transform
 
 Columns = Mapping[str, Tensor]
@@ -162,21 +163,31 @@ class SequenceModel(nn.Module):
             state, own = (state[n:], own) if self.state_sizes else ((), ())
         return self.embed(x, keep, columns), keep, state, own
 
-    def loss(self, item_seq: Tensor, targets: Tensor, columns: Columns | None = None) -> Tensor:
+    def loss(
+        self,
+        item_seq: Tensor,
+        targets: Tensor,
+        columns: Columns | None = None,
+        negatives: Negatives | None = None,
+    ) -> Tensor:
         """Mean cross-entropy of the next item over all positions that have a target.
 
         Args:
             item_seq: int64 [batch, length].
             targets: int64 [batch, length], 0 where a position has nothing to learn.
             columns: see `forward`; those of the next event are [batch, length].
+            negatives: the sample that stands for the catalogue; None sums over all items.
 
         Returns:
             float scalar.
         """
         vectors, _ = self(item_seq, None, columns)
         learn = targets.flatten().nonzero().squeeze(1)
+        vectors, targets = vectors.flatten(0, 1)[learn], targets.flatten()[learn]
         table = self.item_table
-        return cross_entropy(vectors.flatten(0, 1)[learn], table.weight, table.output_bias, targets.flatten()[learn])
+        if negatives is None:
+            return cross_entropy(vectors, table.weight, table.output_bias, targets)
+        return sampled_cross_entropy(vectors, table.weight, table.bias, targets, negatives, table.sparse)
 
     @torch.no_grad()
     def score(self, item_seq: Tensor, columns: Columns | None = None) -> Tensor:

@@ -125,7 +125,9 @@ class LSTMRanker(SequenceModel):
         """See `logits`; the probabilities themselves."""
         return torch.sigmoid(self.logits(vectors, candidates))
 
-    def loss(self, item_seq: Tensor, targets: Tensor, columns: Columns | None = None) -> Tensor:
+    def loss(  # type: ignore[override]  # there is no softmax that a sample could stand for
+        self, item_seq: Tensor, targets: Tensor, columns: Columns | None = None
+    ) -> Tensor:
         """Mean binary cross-entropy over all positions that have a target.
 
         Args:

@@ -54,6 +54,12 @@ class TrainingOptions(DataOptions):
         "the training events.",
         choices=("random", "neighbours"),
     )
+    negatives: int = option(
+        -1,
+        "Items that a step's softmax samples beside the targets; 0: it sums over all items; -1: over all up to 20,000 "
+        "of them, over 4,096 above.",
+        low=-1,
+    )
     schedule: str = option(
         "constant",
         "How the learning rate goes: constant, or falling to 0 as a cosine over schedule_epochs.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 import pickle
 import random
@@ -16,7 +17,7 @@ import numpy.typing as npt
 import torch
 from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType
-from torch.nn.utils import clip_grad_norm_
+from torch import Tensor
 
 from seqrec_plugin import metrics, ranking
 from seqrec_plugin.averaging import WeightAverage, step_size
@@ -25,6 +26,8 @@ from seqrec_plugin.errors import BadData, Failed, WrongUsage
 from seqrec_plugin.neighbours import item_vectors
 from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
 from seqrec_plugin.recbole_bridge.options import training_options
+from seqrec_plugin.rows import RowAdamW, Together
+from seqrec_plugin.sampling import NegativeSampler, how_many, rowwise
 from seqrec_plugin.windows import batches, fill, windows
 
 
@@ -305,6 +308,10 @@ class SequenceTrainer(BaselineTrainer):
     """For our models: every position of every window learns, in batches of like lengths.
 
     `train_batch_size` counts positions here (RecBole's rows are one position each).
+
+    Attributes:
+        negatives: that a step's softmax samples; 0 where it sums over all items.
+        averages: whether a mean of the weights is kept.
     """
 
     def __init__(self, config: Any, model: Any) -> None:
@@ -312,20 +319,31 @@ class SequenceTrainer(BaselineTrainer):
             raise WrongUsage(
                 "bad_value", f"{config['model']} does not train in several processes yet.", "Use nproc: 1."
             )
+        self._options = training_options(config.final_config_dict)
+        network = model.network
+        samples = "negatives" in inspect.signature(network.loss).parameters  # a loss of a model's own may not
+        self.negatives = how_many(self._options.negatives, network.n_items) if samples else 0
+        network.item_table.sparse = rowwise(self.negatives, config["train_batch_size"], network.n_items)
+        #: Weights of which a step changes only some rows, and the others.
+        self._tables = [*network.item_table.parameters()] if network.item_table.sparse else []
+        self._dense = [p for p in model.parameters() if not any(p is table for table in self._tables)]
         super().__init__(config, model)
         self._windows: Any = None
-        self._options = training_options(config.final_config_dict)
+        self._sampler: NegativeSampler | None = None
         decay = self._options.weight_average
-        self._average = WeightAverage(self.model.parameters(), decay) if decay else None
+        self.averages = decay > 0
+        self._average = WeightAverage(self._dense, decay, self._tables) if decay else None
         self._averaged = False  # whether the model has the mean at present, and the mean the weights
 
     def _build_optimizer(self, **kwargs: Any) -> Any:
         """RecBole's choice; Adam and AdamW in one pass over the weights, which takes a fifth of the time on a CPU."""
-        optimizer = super()._build_optimizer(**kwargs)
+        optimizer = super()._build_optimizer(params=self._dense, **kwargs)
         if isinstance(optimizer, torch.optim.Adam):  # AdamW is one too
             for group in optimizer.param_groups:
                 group.update(fused=True, foreach=False)
-        return optimizer
+        if not self._tables:
+            return optimizer
+        return Together(optimizer, RowAdamW(self._tables, self.learning_rate, weight_decay=self.weight_decay))
 
     def fit(self, train_data: Any, *args: Any, **kwargs: Any) -> Any:
         """See `BaselineTrainer.fit`."""
@@ -394,6 +412,10 @@ class SequenceTrainer(BaselineTrainer):
         if features is not None and not self.warm:
             self.model.network.fit_numbers(features[is_target])
         self._windows = windows(sequences.offsets, is_target, length, stride), sequences.items, is_target
+        if self.negatives:
+            table = self.model.network.item_table
+            counts = np.bincount(sequences.items[is_target], minlength=len(table.never))
+            self._sampler = NegativeSampler(counts, table.never.cpu().numpy())
 
     def _learn(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> float:
         """One pass over all windows; returns the mean loss of a target."""
@@ -403,6 +425,7 @@ class SequenceTrainer(BaselineTrainer):
         network, sequences = self.model.network, train_data.dataset.sequences
         learned = network.columns if sequences.columns.label is None else (*network.columns, LABEL)
         seed = int(torch.randint(2**62, (), generator=train_data.generator))
+        random = np.random.default_rng((seed, 1))
         total, count = 0.0, 0
         steps = batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed))
         for step, chosen in enumerate(steps, start=epoch_idx * len(steps)):
@@ -412,22 +435,36 @@ class SequenceTrainer(BaselineTrainer):
             item_seq, targets, *values = (
                 torch.from_numpy(a).to(self.device) for a in (filled.item_seq, filled.targets, *found.values())
             )
+            extra = () if self._sampler is None else (self._sampler.draw(self.negatives, random, self.device),)
             self.optimizer.zero_grad(set_to_none=True)
             # RecBole's SINE turns this on for the whole process when it is imported: each gradient is searched for NaN.
             with torch.autograd.set_detect_anomaly(False):
-                loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)))
+                loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)), *extra)
                 self._check_nan(loss)
                 loss.backward()
-            if self.clip_grad_norm:
-                clip_grad_norm_(self.model.parameters(), **self.clip_grad_norm)
-            self.optimizer.step()
-            if self._average is not None:
-                self._average.update()
+            self._update()
             n = int((targets > 0).sum())
             total, count = total + loss.item() * n, count + n
             if self.reporter is not None:
                 self.reporter.batch_ends()
+        if isinstance(self.optimizer, Together):
+            self.optimizer.settle()
         return total / max(1, count)
+
+    def _update(self) -> None:
+        """One step of the optimizer, of the gradients that are there."""
+        rows = []
+        for table in self._tables:
+            table.grad = table.grad.coalesce()
+            rows.append(table.grad.indices()[0])
+        if self.clip_grad_norm:
+            _clip([p.grad for p in self.model.parameters() if p.grad is not None], **self.clip_grad_norm)
+        if self._average is None:
+            self.optimizer.step()
+            return
+        self._average.catch_up(rows)
+        self.optimizer.step()
+        self._average.update(rows)
 
     def _pace(self, step: int, steps_of_epoch: int) -> None:
         """Set the learning rate of a step."""
@@ -436,6 +473,15 @@ class SequenceTrainer(BaselineTrainer):
         share = step_size(options.schedule, step, steps, options.warmup_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * share
+
+
+def _clip(gradients: list[Tensor], max_norm: float, **options: Any) -> None:
+    """torch's `clip_grad_norm_`, which does not know sparse gradients; these are coalesced."""
+    values = [gradient.values() if gradient.is_sparse else gradient for gradient in gradients]
+    norm = torch.nn.utils.get_total_norm(values, **options)
+    share = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
+    for value in values:
+        value.mul_(share)
 
 
 class _TimeIsUp(Exception):
