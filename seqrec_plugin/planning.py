@@ -12,6 +12,7 @@ from typing import Any
 
 from seqrec_plugin.comparing import POPULARITY
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
+from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.reading import read_yaml
 from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, resolve_given
 
@@ -63,18 +64,21 @@ class Plan:
         return self.entries[labels.index(label)]
 
 
-def plan(file: Path, find: Callable[[str], Path]) -> Plan:
+def plan(file: Path, find: Callable[[str], Path], data: Path | None = None) -> Plan:
     """Read a benchmark file and check every entry, before anything trains.
 
     Args:
         file: YAML: what all models share, `seeds`, perhaps `time_limit`, and `models`, each with its own options.
         find: the file of a recipe that an entry names by `config`.
+        data: the data set's folder, in place of `data_path` and `dataset`.
 
     Raises:
         WrongUsage: `unknown_model`, `unknown_key`, `bad_value`, with the entry's label.
         BadData: `dataset_missing`, `dataset_invalid` where a file is no YAML mapping.
     """
     shared = read_yaml(file)
+    if data is not None:
+        shared["data_path"], shared["dataset"] = data_set.at(data)
     if "models" not in shared:
         hint = f"A recipe of one model is run with: seqrec train {file} -o …"
         raise WrongUsage("bad_value", f"{file.name} names no models.", hint)
@@ -111,6 +115,7 @@ def _entry(
         recipe.pop("seed", None)
         if "dataset" in shared:  # a recipe's options count, on the benchmark's data
             recipe.pop("dataset", None)
+            recipe.pop("data_path", None)
     model = str(own.get("model", recipe.get("model", "")))
     label = str(own.get("name", model))
     where = f"{file}, model {label!r}"

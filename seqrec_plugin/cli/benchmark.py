@@ -12,6 +12,9 @@ import click
 @click.command()
 @click.argument("config")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder of all runs; else runs/NAME.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="FOLDER", help="The data set's own folder, such as data/shop."
+)
 @click.option("--only", multiple=True, metavar="LABEL", help="Run this model only; may be repeated.")
 @click.option("--against", metavar="LABEL", help="Test the others against this model; else against the first.")
 @click.option("--metric", "metrics", multiple=True, help="A metric to show, the first is tested; else NDCG@10, HR@10.")
@@ -20,6 +23,7 @@ import click
 def command(
     config: str,
     output: Path | None,
+    data: Path | None,
     only: tuple[str, ...],
     against: str | None,
     metrics: tuple[str, ...],
@@ -36,12 +40,14 @@ def command(
     Examples:
       seqrec benchmark benchmark_ml100k
       seqrec benchmark benchmark_ml100k -o runs/few --only LSTM4Rec --json
+      seqrec benchmark benchmark_ml100k -o runs/shop --data data/shop
     """
     from seqrec_plugin.cli import shipped
 
     file = shipped.find(config)
     output = output or Path("runs") / file.stem
     typed = ["seqrec", "benchmark", config, "-o", str(output)]
+    typed += ["--data", str(data)] if data is not None else []
     typed += [part for label in only for part in ("--only", label)]
     typed += ["--against", against] if against is not None else []
     typed += [part for metric in metrics for part in ("--metric", metric)]
@@ -52,7 +58,7 @@ def command(
     from seqrec_plugin.planning import plan
 
     benchmark = Benchmark(
-        plan(file, shipped.find),
+        plan(file, shipped.find, data),
         output,
         command=shlex.join(typed),
         shown=metrics or ("NDCG@10", "HR@10"),
