@@ -40,7 +40,7 @@ def command(
     Examples:
       seqrec benchmark benchmark_ml100k
       seqrec benchmark benchmark_ml100k -o runs/few --only LSTM4Rec --json
-      seqrec benchmark benchmark_ml100k -o runs/shop --data data/shop
+      seqrec benchmark benchmark_ml100k -o runs/films --data data/films
     """
     from seqrec_plugin.cli import shipped
 

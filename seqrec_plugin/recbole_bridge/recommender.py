@@ -16,6 +16,9 @@ from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.recbole_bridge.dataset import COLUMN
 from seqrec_plugin.recbole_bridge.options import model_config, numeric_transforms, training_options
 
+#: Rows that are encoded at once.
+ROWS = 256
+
 
 @functools.cache
 def recommender_class(name: str) -> type[SequenceRecommender]:
@@ -49,14 +52,24 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
     def forward(self, interaction: Any) -> Tensor:
         """The vector after the last item of each of RecBole's rows, which are padded on the right.
 
+        Rows of like lengths go together: in a batch most rows are far shorter than the longest.
+
         Args:
             interaction: with item_seq int64 [batch, length], their lengths int64 [batch], and the columns.
 
         Returns:
             float [batch, vector_size].
         """
-        vectors: Tensor = self.network(*self._inputs(interaction))[0]
-        return vectors[:, -1]
+        item_seq, _, columns = self._inputs(interaction)
+        lengths = interaction[self.ITEM_SEQ_LEN]
+        order = lengths.argsort(stable=True)
+        found = []
+        for rows in order.split(ROWS):
+            longest = max(1, int(lengths[rows[-1]]))
+            part = {name: value[rows][:, -longest:] for name, value in columns.items()}
+            found.append(self.network.last(item_seq[rows][:, -longest:], None, part)[0])
+        vectors = torch.cat(found)
+        return torch.empty_like(vectors).index_copy(0, order, vectors)
 
     def _inputs(self, interaction: Any) -> tuple[Tensor, None, dict[str, Tensor]]:
         length = interaction[self.ITEM_SEQ_LEN]

@@ -37,7 +37,6 @@ def folder(tmp_path_factory):
     ]
     write_dataset(path / "data", "ml-100k", [(user, item, time) for user, item, time in rows])
     write_dataset(path / "data", "films", rows)
-    write_dataset(path / "data", "shop", rows)
     (path / "lstm_ml100k").write_text(  # a file of this name wins over the shipped recipe
         "model: LSTM4Rec\ndataset: films\ndata_path: data\nepochs: 2\n"
         "hidden_size: 8\nembedding_size: 8\nnum_layers: 1\n"
