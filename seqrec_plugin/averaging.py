@@ -1,9 +1,9 @@
-"""A running mean of the weights, and how the step size goes: what a training ends with, beside its optimizer."""
+"""A running mean of the weights, which is what a training ends with."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -33,23 +33,29 @@ class WeightAverage:
         self._reached = [table.new_zeros(len(table), dtype=torch.float64) for table in self._tables]
 
     @torch.no_grad()
-    def catch_up(self, rows: Iterable[Tensor]) -> None:
-        """Bring rows' means up to the last step; call it before the step that changes them, int64 [any] a table."""
-        for mean, table, reached, touched in zip(self._means, self._tables, self._reached, rows, strict=True):
-            left = torch.exp(self._decays - reached[touched]).to(table.dtype)
-            now = table[touched]
-            mean[touched] = now + (mean[touched] - now) * left.reshape(-1, *[1] * (table.dim() - 1))
-            reached[touched] = self._decays
+    def take(self, step: Callable[[], None], rows: Sequence[Tensor] = ()) -> None:
+        """Make one more step, and take the weights that come of it into the mean.
 
-    @torch.no_grad()
-    def update(self, rows: Iterable[Tensor] = ()) -> None:
-        """Take the weights of one more step into the mean; `rows` are those of each table that it has changed."""
+        Args:
+            step: changes the weights.
+            rows: int64 [any] for each table, those that it changes.
+        """
+        self._catch_up(rows)
+        step()
         decay = min(self._decay, self._steps / (self._steps + 9))
         self._steps += 1
         self._decays += math.log(max(decay, 1e-30))
         torch._foreach_lerp_(self._mean[: self._dense], self._weights[: self._dense], 1 - decay)
         for mean, table, reached, touched in zip(self._means, self._tables, self._reached, rows, strict=True):
             mean[touched] = mean[touched].lerp_(table[touched], 1 - decay)
+            reached[touched] = self._decays
+
+    def _catch_up(self, rows: Iterable[Tensor]) -> None:
+        """Bring rows' means up to the last step, before they change."""
+        for mean, table, reached, touched in zip(self._means, self._tables, self._reached, rows, strict=True):
+            left = torch.exp(self._decays - reached[touched]).to(table.dtype)
+            now = table[touched]
+            mean[touched] = now + (mean[touched] - now) * left.reshape(-1, *[1] * (table.dim() - 1))
             reached[touched] = self._decays
 
     @property
@@ -59,7 +65,7 @@ class WeightAverage:
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange the weights and their mean, in place; a second call, before any step, exchanges them back."""
-        self.catch_up([torch.arange(len(table), device=table.device) for table in self._tables])
+        self._catch_up([torch.arange(len(table), device=table.device) for table in self._tables])
         self._decays = 0.0  # so that a resumed training computes the same numbers
         for reached in self._reached:
             reached.zero_()
@@ -84,16 +90,3 @@ class WeightAverage:
         self._steps = steps
         for own, given in zip(self._mean, mean, strict=True):
             own.copy_(given)
-
-
-def step_size(schedule: str, step: int, steps: int, warmup: int = 0) -> float:
-    """The share of the learning rate at a step.
-
-    Args:
-        schedule: `constant`, or `cosine`: ½(1 + cos(π·step/steps)) (Loshchilov & Hutter, 2017, without restarts).
-        step: from 0; from `steps` on a cosine stays at 0.
-        steps: in which the cosine falls to 0.
-        warmup: steps in which the share rises linearly from nearly nothing, besides (Goyal et al., 2017).
-    """
-    share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps)))) if schedule == "cosine" else 1.0
-    return share * min(1.0, (step + 1) / (warmup + 1))

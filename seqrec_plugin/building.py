@@ -15,6 +15,7 @@ from seqrec_plugin import checkpoint, starting
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import LABEL, NEXT_BEHAVIOR
 from seqrec_plugin.errors import BadData, SeqrecError, WrongUsage
+from seqrec_plugin.ranking import rows_at_once
 from seqrec_plugin.recbole_bridge.settings import Resolved
 from seqrec_plugin.split import Split
 from seqrec_plugin.starting import FRESH, Start
@@ -22,9 +23,6 @@ from seqrec_plugin.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer
-
-#: Scores that validation has at once, 128 MiB of them; RecBole's 4,096 rows of a million items would be 16 GiB.
-MOST_SCORES = 2**25
 
 #: What RecBole raises for what it does not like.
 RECBOLES = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, RuntimeError)
@@ -78,8 +76,7 @@ def build(resolved: Resolved, run: RunFolder, start: Start = FRESH) -> tuple[Bas
         dataset = create_dataset(config)
         dataset.train_on_all = start.refit is not None
         logging.getLogger().info(dataset)
-        # The scores of a batch of validation lie in memory some four times.
-        config["eval_batch_size"] = min(config["eval_batch_size"], max(1, MOST_SCORES // dataset.item_num))
+        config["eval_batch_size"] = rows_at_once(config["eval_batch_size"], dataset.item_num)
         parts = data_preparation(config, dataset)
     except SeqrecError:
         raise

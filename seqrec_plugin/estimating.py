@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: Steps that are not timed, since memory is taken in them; then at least so many, and for so many seconds.
 _FIRST, _STEPS, _SECONDS = 1, 5, 1.0
 #: Validation rows that are scored to time it.
-ROWS = 256
+ROWS = 1024
 #: Numbers that an optimizer keeps of each weight.
 _MOMENTS = {"adam": 2, "adamw": 2, "sparse_adam": 2, "adagrad": 1, "rmsprop": 1, "sgd": 0}
 
@@ -83,8 +83,7 @@ def before(trainer: BaselineTrainer, train_data: Any, valid_data: Any) -> Estima
     trained, moments = sum(p.numel() for p in parameters), _MOMENTS.get(str(config["learner"]).lower(), 2)
     here = trainer.device.type == "cpu"
     memory = {"the program with its data": machine.memory()} if here else {}
-    averages = 1 if getattr(trainer, "averages", False) else 0
-    memory["gradients and optimizer"] = 4 * trained * (1 + moments + averages)
+    memory["gradients and optimizer"] = 4 * trained * (1 + moments + trainer.averages)
     rows = 0 if valid_data is None else min(int(config["eval_batch_size"]), len(valid_data.dataset))
     memory["a step"], memory["validation"] = _moving(trainer, [tuple(p.shape) for p in parameters], rows)
     epochs = trainer.epochs - trainer.start_epoch
@@ -101,9 +100,11 @@ def _moving(trainer: BaselineTrainer, shapes: list[tuple[int, ...]], rows: int) 
     config, items = trainer.config, int(trainer.model.n_items)
     positions, length = int(config["train_batch_size"]), int(config["MAX_ITEM_LIST_LENGTH"])
     widths = sum(shape[0] for shape in shapes if len(shape) > 1 and shape[0] != items)
-    # The scores, those of the batch before, a copy that hides the histories, and three comparisons of one byte each.
-    validation = rows * (2 * widths * length + (15 * items if trainer.ranking else 0))
-    if not hasattr(trainer.model, "network"):  # RecBole's own: a row is a whole sequence, and has all logits
+    ours = hasattr(trainer.model, "network")
+    encoded = min(rows, trainer.model.ROWS) if ours else rows  # rows that are encoded at once
+    # The scores, those of the batch before, RecBole's marks of the targets, and three comparisons of one byte each.
+    validation = encoded * 2 * widths * length + rows * (15 * items if trainer.ranking else 0)
+    if not ours:  # RecBole's own: a row is a whole sequence, and has all logits
         return 4 * positions * 3 * (widths * length + items), validation
     tables = sum(shape[0] * shape[1] for shape in shapes if len(shape) > 1 and shape[0] == items)
     # The table's gradient comes from the input, from the output, and from the output scaled.

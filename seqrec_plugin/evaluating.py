@@ -82,7 +82,6 @@ def rank_targets(
     rows: npt.NDArray[np.int64],
     max_history: int,
     columns: Sequence[str] = (),
-    batch: int = 512,
 ) -> dict[str, npt.NDArray[np.int64]]:
     """The rank of each row's target among all items.
 
@@ -92,12 +91,12 @@ def rank_targets(
         rows: int64 [n], the numbers of the target events.
         max_history: the model sees the newest so many items; the mask covers all of the history.
         columns: what it reads beside the items.
-        batch: rows scored at once.
 
     Returns:
         int64 [n] each: `row`, `masked` (the history cannot be ranked, the target always can) and `unmasked`.
     """
     masked, unmasked = [], []
+    batch = ranking.rows_at_once(512, 1 + int(split.items.max()))
     for begin in range(0, len(rows), batch):
         part = rows[begin : begin + batch]
         histories = [split.history(int(row)) for row in part]
@@ -105,9 +104,8 @@ def rank_targets(
         targets = split.items[part]
         scores = score(item_seq, split.columns.read(columns, read, part[:, None], split.wanted))
         owner = np.repeat(np.arange(len(part)), [len(history) for history in histories])
-        hidden = ranking.mask_histories(scores, owner, np.concatenate(histories), targets)
-        masked.append(ranking.ranks(hidden, targets))
         unmasked.append(ranking.ranks(scores, targets))
+        masked.append(ranking.masked_ranks(scores, unmasked[-1], owner, np.concatenate(histories), targets))
     return {"row": rows, "masked": np.concatenate(masked), "unmasked": np.concatenate(unmasked)}
 
 

@@ -52,7 +52,8 @@ def test_an_entrys_options_win_over_the_shared_ones(tmp_path):
 def test_the_data_may_lie_anywhere(tmp_path, shop):
     """The folder that is given wins over the file's own data set, and over a recipe's."""
     file = tmp_path / "benchmark.yaml"
-    file.write_text("dataset: ml-100k\nmodels:\n- config: lstm_beauty\n- model: GRU4Rec\n")
+    file.write_text("dataset: ml-100k\nmodels:\n- config: mine.yaml\n- model: GRU4Rec\n")
+    (tmp_path / "mine.yaml").write_text("model: LSTM4Rec\ndataset: other\ndata_path: elsewhere\n")
     for entry in plan(file, _find, shop / "shop").entries:
         assert (entry.resolved.dataset, entry.given["data_path"]) == ("shop", str(shop))
 

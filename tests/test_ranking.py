@@ -42,6 +42,19 @@ def test_a_rank_is_the_place_in_the_whole_ranking(scores, data):
     assert ranking.ranks(hidden, targets).tolist() == expected
 
 
+@given(SCORES, st.data())
+def test_a_masked_rank_is_the_place_among_what_is_not_in_the_history(scores, data):
+    n = scores.shape[1]
+    targets = np.array([data.draw(st.integers(1, n - 1)) for _ in scores])
+    histories = [data.draw(st.lists(st.integers(1, n - 1), max_size=6)) for _ in scores]
+    hidden = ranking.exclude(scores, np.zeros((len(scores), 0), dtype=np.int64))
+    rows = np.repeat(np.arange(len(scores)), [len(history) for history in histories])
+    items = np.array([item for history in histories for item in history], dtype=np.int64)
+    found = ranking.masked_ranks(hidden, ranking.ranks(hidden, targets), rows, items, targets)
+    for row, target, history, place in zip(scores, targets.tolist(), histories, found.tolist(), strict=True):
+        assert place == _sorted(row, set(history) - {target}).index(target) + 1
+
+
 def test_exclusion_leaves_the_callers_scores_alone():
     scores = np.ones((1, 3), dtype=np.float32)
     ranking.exclude(scores, np.array([[1]]))

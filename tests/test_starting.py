@@ -38,6 +38,21 @@ def refitted(finished_run, tmp_path_factory):
 # Refit.
 
 
+def test_a_refit_keeps_the_course_of_the_learning_rate(recipe, tmp_path):
+    """It stops where validation chose, on the cosine of the whole training."""
+    whole = train(resolve(recipe, ["schedule=cosine"]), tmp_path / "whole", Silent())
+    assert configuration(whole, None).values["schedule_epochs"] == 3
+
+    def losses(*more):
+        options = ["schedule=cosine", "epochs=2", *more]
+        return [
+            record["loss"] for record in train(resolve(recipe, options), tmp_path / "run", Silent(), force=True).curve()
+        ]
+
+    first = [record["loss"] for record in whole.curve()][:2]
+    assert losses("schedule_epochs=3") == first != losses()
+
+
 def test_a_refit_learns_from_every_event_for_the_epochs_that_validation_chose(finished_run, refitted):
     before, run = RunFolder.open(finished_run), RunFolder.open(refitted)
     split, learned = run.split(), before.split()

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from seqrec_plugin import checkpoint, evaluating
+from seqrec_plugin import checkpoint, evaluating, ranking
+from seqrec_plugin.building import build
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import BadData, Failed, WrongUsage
+from seqrec_plugin.recbole_bridge import sequence_trainer
 from seqrec_plugin.recbole_bridge.reading import read_yaml
 from seqrec_plugin.recbole_bridge.settings import resolve
 from seqrec_plugin.training import train
@@ -37,6 +39,7 @@ def test_a_run_is_readable_without_recbole_and_pickle(finished_run):
     code = """
 import sys
 from pathlib import Path
+from seqrec_plugin.building import build
 from seqrec_plugin.checkpoint import RunFolder
 run = RunFolder.open(Path(sys.argv[1]))
 assert run.info.model == "LSTM4Rec"
@@ -120,42 +123,47 @@ def test_an_interrupted_run_goes_on_to_the_same_result(recipe, finished_run, tmp
     assert RunFolder.open(tmp_path / "run").metrics() == RunFolder.open(finished_run).metrics()
 
 
-@pytest.mark.parametrize("by_row", [False, True])
-def test_a_sampled_softmax_learns_and_goes_on_to_the_same_result(recipe, tmp_path, monkeypatch, by_row):
-    from seqrec_plugin.recbole_bridge import trainer
-
-    monkeypatch.setattr(trainer, "rowwise", lambda *sizes: by_row)
-    options = ["negatives=10", "weight_average=0.9", "clip_grad_norm={max_norm: 5.0}", "weight_decay=0.01"]
-    resolved = resolve(recipe, [*options, "learner=adamw"])
+def _goes_on(resolved, tmp_path, epoch):
+    """Train once whole, and once interrupted in an epoch and resumed; the same must come of it."""
     whole = train(resolved, tmp_path / "whole", Silent())
-    losses = [record["loss"] for record in _curve(whole.path)]
-    assert losses == sorted(losses, reverse=True)
     with pytest.raises(KeyboardInterrupt):
-        train(resolved, tmp_path / "run", _Interrupts(1))
+        train(resolved, tmp_path / "run", _Interrupts(epoch))
     train(resolved, tmp_path / "run", Silent(), resume=True)
     assert _weights(tmp_path / "run") == _weights(whole.path)
     assert _curve(tmp_path / "run") == _curve(whole.path)
+    return whole
 
 
-def test_item_vectors_from_neighbours_are_where_training_begins(recipe, finished_run, tmp_path):
+@pytest.mark.parametrize("by_row", [False, True])
+def test_a_sampled_softmax_learns_and_goes_on_to_the_same_result(recipe, tmp_path, monkeypatch, by_row):
+    monkeypatch.setattr(sequence_trainer, "rowwise", lambda *sizes: by_row)
+    options = ["negatives=10", "weight_average=0.9", "clip_grad_norm={max_norm: 5.0}", "weight_decay=0.01"]
+    whole = _goes_on(resolve(recipe, [*options, "learner=adamw"]), tmp_path, epoch=1)
+    losses = [record["loss"] for record in _curve(whole.path)]
+    assert losses == sorted(losses, reverse=True)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_item_vectors_from_neighbours_are_where_training_begins(recipe, finished_run, tmp_path, epoch):
     """The first loss is another; a resumed run does not begin anew."""
-    resolved = resolve(recipe, ["item_vectors=neighbours"])
-    whole = train(resolved, tmp_path / "whole", Silent())
+    whole = _goes_on(resolve(recipe, ["item_vectors=neighbours"]), tmp_path, epoch)
     assert _curve(whole.path)[0]["loss"] != _curve(finished_run)[0]["loss"]
-    with pytest.raises(KeyboardInterrupt):
-        train(resolved, tmp_path / "run", _Interrupts(1))
-    train(resolved, tmp_path / "run", Silent(), resume=True)
-    assert _weights(tmp_path / "run") == _weights(whole.path)
 
 
 def test_an_interrupted_run_keeps_its_mean_of_weights_and_its_schedule(recipe, tmp_path):
-    resolved = resolve(recipe, ["weight_average=0.9", "schedule=cosine", "warmup_steps=5"])
-    whole = train(resolved, tmp_path / "whole", Silent())
-    with pytest.raises(KeyboardInterrupt):
-        train(resolved, tmp_path / "run", _Interrupts(2))
-    train(resolved, tmp_path / "run", Silent(), resume=True)
-    assert _weights(tmp_path / "run") == _weights(whole.path)
-    assert _curve(tmp_path / "run") == _curve(whole.path)
+    _goes_on(resolve(recipe, ["weight_average=0.9", "schedule=cosine", "warmup_steps=5"]), tmp_path, epoch=2)
+
+
+def test_validation_in_small_parts_finds_the_same(recipe, finished_run, tmp_path, monkeypatch):
+    """What a large catalogue is ranked by: few rows at once."""
+    monkeypatch.setattr(ranking, "MOST_SCORES", 100)
+    _, dataset, parts = build(resolve(recipe), RunFolder.create(tmp_path / "parts"))
+    assert len(parts[1]) == -(-len(parts[1].dataset) // max(1, 100 // dataset.item_num)) > 1
+    run = train(resolve(recipe), tmp_path / "run", Silent())
+    for before, now in zip(_curve(finished_run), _curve(run.path), strict=True):
+        assert now["valid"]["masked"] == pytest.approx(before["valid"]["masked"])
+    found = evaluating.evaluate_run(run)["test"]["masked"]
+    assert found == pytest.approx(evaluating.evaluate_run(RunFolder.open(finished_run))["test"]["masked"])
 
 
 def test_the_mean_of_the_weights_is_what_is_validated_and_saved(recipe, finished_run, tmp_path):
@@ -174,11 +182,7 @@ def test_an_interrupted_run_of_recboles_own_model_goes_on_to_the_same_result(rec
     file = tmp_path / "gru.yaml"
     lines = [line for line in recipe.read_text().splitlines() if not line.startswith(("feed_forward", "num_layers"))]
     file.write_text("\n".join(lines))
-    whole = train(resolve(file, overrides), tmp_path / "whole", Silent())
-    with pytest.raises(KeyboardInterrupt):
-        train(resolve(file, overrides), tmp_path / "run", _Interrupts(1))
-    train(resolve(file, overrides), tmp_path / "run", Silent(), resume=True)
-    assert _weights(tmp_path / "run") == _weights(whole.path)
+    whole = _goes_on(resolve(file, overrides), tmp_path, epoch=1)
     assert RunFolder.open(tmp_path / "run").metrics() == whole.metrics()
 
 

@@ -138,6 +138,6 @@ def _complete_configurator(module: ModuleType) -> None:
 
 _COMPLETE: dict[str, Callable[[ModuleType], None]] = {
     "recbole.data.dataset": _offer("Dataset", "dataset:SequenceDataset", "dataset:ExactSequentialDataset"),
-    "recbole.trainer": _offer("Trainer", "trainer:SequenceTrainer", "trainer:BaselineTrainer"),
+    "recbole.trainer": _offer("Trainer", "sequence_trainer:SequenceTrainer", "trainer:BaselineTrainer"),
     "recbole.config.configurator": _complete_configurator,
 }

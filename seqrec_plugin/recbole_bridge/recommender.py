@@ -16,9 +16,6 @@ from seqrec_plugin.models.base import SequenceModel
 from seqrec_plugin.recbole_bridge.dataset import COLUMN
 from seqrec_plugin.recbole_bridge.options import model_config, numeric_transforms, training_options
 
-#: Rows that are encoded at once.
-ROWS = 256
-
 
 @functools.cache
 def recommender_class(name: str) -> type[SequenceRecommender]:
@@ -35,6 +32,8 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
     """
 
     input_type = InputType.POINTWISE
+    #: Rows that are encoded at once.
+    ROWS: ClassVar[int] = 256
     seqrec_model: ClassVar[str]
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -64,7 +63,7 @@ class SequenceRecommender(SequentialRecommender):  # type: ignore[misc]
         lengths = interaction[self.ITEM_SEQ_LEN]
         order = lengths.argsort(stable=True)
         found = []
-        for rows in order.split(ROWS):
+        for rows in order.split(self.ROWS):
             longest = max(1, int(lengths[rows[-1]]))
             part = {name: value[rows][:, -longest:] for name, value in columns.items()}
             found.append(self.network.last(item_seq[rows][:, -longest:], None, part)[0])

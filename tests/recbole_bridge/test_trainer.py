@@ -7,8 +7,8 @@ from recbole.config import Config
 from seqrec_plugin.building import build
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import WrongUsage
+from seqrec_plugin.recbole_bridge.sequence_trainer import SequenceTrainer
 from seqrec_plugin.recbole_bridge.settings import resolve
-from seqrec_plugin.recbole_bridge.trainer import SequenceTrainer
 
 
 def test_several_processes_are_refused_and_not_each_trained_alone():

@@ -1,7 +1,8 @@
-"""An optimizer for tables of which a step touches few rows."""
+"""An optimizer for tables of which a step touches few rows; several as one; the course of the learning rate."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -114,3 +115,16 @@ class Together:
         """See torch."""
         for i, optimizer in enumerate(self.optimizers):
             optimizer.load_state_dict(state[str(i)])
+
+
+def step_size(schedule: str, step: int, steps: int, warmup: int = 0) -> float:
+    """The share of the learning rate at a step.
+
+    Args:
+        schedule: `constant`, or `cosine`: ½(1 + cos(π·step/steps)) (Loshchilov & Hutter, 2017, without restarts).
+        step: from 0; from `steps` on a cosine stays at 0.
+        steps: in which the cosine falls to 0.
+        warmup: steps in which the share rises linearly from nearly nothing, besides (Goyal et al., 2017).
+    """
+    share = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, steps)))) if schedule == "cosine" else 1.0
+    return share * min(1.0, (step + 1) / (warmup + 1))

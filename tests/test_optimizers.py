@@ -1,10 +1,9 @@
-"""The optimizer of rows: what moves, what stands still, and what decay makes up for."""
+"""The optimizer of rows: what moves, what stands still, what decay makes up for; and how the learning rate goes."""
 
 import pytest
 import torch
 
-from seqrec_plugin.averaging import WeightAverage
-from seqrec_plugin.rows import RowAdamW, Together
+from seqrec_plugin.optimizers import RowAdamW, Together, step_size
 
 
 def _gradient(rows, like, seed):
@@ -73,19 +72,11 @@ def test_it_goes_on_from_its_state():
         assert torch.equal(whole, resumed)
 
 
-def test_the_mean_of_a_tables_rows_is_that_of_all_steps():
-    """Brought up to date row by row, it is what a mean over the whole table would be."""
-    torch.manual_seed(0)
-    table = torch.randn(6, 2, dtype=torch.float64)
-    plain = table.clone()
-    lazy, whole = WeightAverage([torch.zeros(1)], 0.9, [table]), WeightAverage([plain], 0.9)
-    for step in range(30):
-        rows = torch.tensor([step % 4, 4])
-        lazy.catch_up([rows])
-        for t in (table, plain):
-            t[rows] += step
-        lazy.update([rows])
-        whole.update()
-    lazy.swap()
-    whole.swap()
-    torch.testing.assert_close(table, plain)
+def test_a_cosine_falls_from_the_whole_to_nothing_and_stays():
+    shares = [step_size("cosine", step, 10) for step in range(13)]
+    assert shares[0] == 1 and shares[5] == pytest.approx(0.5) and shares[10:] == [0, 0, 0]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_a_warmup_rises_to_the_learning_rate_itself():
+    assert [step_size("constant", step, 100, warmup=3) for step in range(5)] == [0.25, 0.5, 0.75, 1, 1]
