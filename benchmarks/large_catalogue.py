@@ -76,7 +76,7 @@ def measure(folder: Path) -> dict[str, float]:
         "targets": targets,
         "steps": steps,
         "building": built,
-        "vectors": whole - trainer.training_seconds,
+        "before": whole - trainer.training_seconds,
         "epoch": trainer.training_seconds,
         "ranking": ranking,
         "peak": machine.peak_memory() / 2**30,
@@ -93,7 +93,16 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure)))
         return
     print(f"{machine.processor()}, 1 thread, {machine.today()}\n")
-    heads = ("items", "events", "steps", "s/epoch", "s/million events", "neighbours, s", "ranking 1,000, s", "peak GiB")
+    heads = (
+        "items",
+        "events",
+        "steps",
+        "s/epoch",
+        "s/million events",
+        "before the epoch, s",
+        "ranking 1,000, s",
+        "peak GiB",
+    )
     print("| " + " | ".join(heads) + " |")
     print("| ---: " * 8 + "|", flush=True)
     for case in arguments.cases.split(","):
@@ -103,7 +112,7 @@ def main() -> None:
             command = [sys.executable, __file__, "--measure", folder]
             r = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         counts = [f"{r[name]:,}" for name in ("items", "events", "steps")]
-        seconds = (r["epoch"], r["epoch"] / r["events"] * 1e6, r["vectors"], r["ranking"])
+        seconds = (r["epoch"], r["epoch"] / r["events"] * 1e6, r["before"], r["ranking"])
         cells = [*counts, *(f"{value:.1f}" for value in seconds), f"{r['peak']:.2f}"]
         print("| " + " | ".join(cells) + " |", flush=True)
 
