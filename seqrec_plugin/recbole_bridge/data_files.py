@@ -30,7 +30,7 @@ def data_file(resolved: Resolved) -> Path:
         raise BadData(
             "dataset_missing",
             f"The data set {resolved.dataset!r} has no file {file}.",
-            "Set data_path to the folder that holds the data set's folder (--set data_path=…).",
+            "Give the data set's own folder (--data …), or as data_path the folder that holds it.",
         )
     return file
 
