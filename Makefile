@@ -47,7 +47,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	  exit 1; \
 	else "$$found" -m venv --clear $(VENV) || exit 1; fi
 	@echo "Installing into $(VENV); the first time this takes some minutes (torch is large)."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,prepare,dev]' -c constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,prepare,tune,dev]' -c constraints.txt
 	@touch $@
 
 # The installed packages are an order-only prerequisite: a new one must not train the demo anew.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.comparing import Candidate, Outcome
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.planning import Entry, Plan
+from seqrec_plugin.processes import child, ended
 from seqrec_plugin.recbole_bridge import data_files
 
 JSON_FILE, MARKDOWN_FILE = "benchmark.json", "benchmark.md"
@@ -211,7 +210,7 @@ def _train(job: Job, tell: Tell) -> str:
     command += ["--json"]  # its own table would only stand in the way
     command += {"begun": ["--resume"], "changed": ["--force"]}.get(job.state, [])
     last = ""
-    with _process(command) as process:
+    with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         for line in process.stderr:
             line = line.rstrip()
@@ -219,37 +218,7 @@ def _train(job: Job, tell: Tell) -> str:
             if line and not line.startswith(("  ", "Error: ")):
                 tell(f"  {line}")
             last = line.strip() or last
-    if process.returncode == 0:
-        return ""
-    if process.returncode < 0:
-        return f"ended by signal {-process.returncode} ({signal.Signals(-process.returncode).name})"
-    return last.removeprefix("Error: ") or f"exit code {process.returncode}"
-
-
-@contextlib.contextmanager
-def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """A process of its own session, so that Ctrl-C reaches it once, from here, and it is waited for."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
-    try:
-        yield process
-        process.wait()
-    except BaseException:
-        process.send_signal(signal.SIGINT)
-        try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=60)  # it writes a word, and must not wait for a reader
-        finally:
-            process.kill()
-        raise
+    return ended(process, last)
 
 
 def _write(file: Path, text: str) -> None:

@@ -14,7 +14,7 @@ from seqrec_plugin.comparing import POPULARITY
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.reading import read_yaml
-from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, resolve_given
+from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, read_recipe, resolve_given
 
 #: Keys of an entry, and of the file, that are the benchmark's and no option of a model.
 _OF_ENTRY = ("model", "name", "config", "seeds")
@@ -111,7 +111,7 @@ def _entry(
     recipe = {}
     if "config" in own:
         with _naming(f"{file}, model {own.get('name', own['config'])!r}"):
-            recipe = read_yaml(find(str(own["config"])))
+            recipe = read_recipe(find(str(own["config"])))
         recipe.pop("seed", None)
         if "dataset" in shared:  # a recipe's options count, on the benchmark's data
             recipe.pop("dataset", None)

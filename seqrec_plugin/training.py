@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +155,28 @@ def estimate(resolved: Resolved, start: Start = FRESH) -> Estimate:
     return watch.estimate
 
 
+def validate(resolved: Resolved, tell: Callable[[dict[str, Any]], None]) -> None:
+    """Train and validate a model, and no more: its test part is never looked at. It leaves nothing.
+
+    Args:
+        resolved: the effective configuration.
+        tell: gets the record of each epoch, as `curve.jsonl` has it.
+
+    Raises:
+        SeqrecError: as `train`.
+    """
+    _check(resolved, FRESH)
+    set_threads(resolved.values["threads"])
+    with tempfile.TemporaryDirectory(prefix="seqrec-") as folder:
+        run = RunFolder.create(Path(folder) / "run")
+        with contained(run), _strangers_bugs(resolved.model):
+            trainer, _, parts = build(resolved, run)
+            trainer.last_file = None
+            watch = Watch(estimating.before(trainer, parts[0], parts[1]))
+            trainer.reporter = curve = Curve(run, trainer, _Listener(tell), False, watch)
+            trainer.fit(parts[0], parts[1], callback_fn=curve.validated)
+
+
 class _Nobody:
     """A reporter that nobody hears."""
 
@@ -169,6 +191,17 @@ class _Nobody:
 
     def says(self, text: str) -> None:
         """See `Reporter`."""
+
+
+class _Listener(_Nobody):
+    """A reporter that hears the end of each epoch only."""
+
+    def __init__(self, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._tell = tell
+
+    def epoch_ends(self, record: dict[str, Any]) -> None:
+        """See `Reporter`."""
+        self._tell(record)
 
 
 def _check(resolved: Resolved, start: Start) -> str:

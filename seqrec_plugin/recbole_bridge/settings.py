@@ -47,6 +47,12 @@ MANAGED = {
     "dataloaders_save_path": "RecBole's data loader cache is a pickle",
 }
 
+#: Where a recipe says what `seqrec tune` may try; the other commands leave it alone.
+TUNE = "tune"
+
+#: Whose values are defaults, beside the model's own.
+_DEFAULTS = ("RecBole", "seqrec", "data set")
+
 #: RecBole keys that stand in none of its default files.
 UNLISTED = {
     *("additional_feat_suffix", "alias_of_user_id", "benchmark_filename", "encoding", "seq_len", "nproc"),
@@ -81,6 +87,13 @@ class Resolved:
         """Key → value."""
         return {key: setting.value for key, setting in self.settings.items()}
 
+    @property
+    def given(self) -> dict[str, Setting]:
+        """What somebody chose, model and data set among it: `resolve_given` of it is this configuration."""
+        names = {"model": Setting(self.model, self.model), "dataset": Setting(self.dataset, self.model)}
+        chosen = {k: s for k, s in self.settings.items() if s.source not in (*_DEFAULTS, self.model)}
+        return names | chosen
+
     def to_yaml(self) -> str:
         """A configuration file that gives the same run, each line with its value's source as a comment."""
         lines = [f"model: {self.model}", f"dataset: {self.dataset}"]
@@ -101,7 +114,7 @@ def resolve(file: Path, overrides: Iterable[str] = (), data: Path | None = None)
         WrongUsage: `unknown_model`, `unknown_key` (with the nearest name), `bad_value`, `missing_extra`.
         BadData: `dataset_invalid` where the file is no YAML mapping.
     """
-    given = {key: Setting(value, file.name) for key, value in read_yaml(file).items()}
+    given = {key: Setting(value, file.name) for key, value in read_recipe(file).items()}
     if data is not None:
         data_path, dataset = data_set.at(data)
         given |= {"data_path": Setting(data_path, "--data"), "dataset": Setting(dataset, "--data")}
@@ -114,6 +127,11 @@ def resolve(file: Path, overrides: Iterable[str] = (), data: Path | None = None)
         hint = f"Run it with: seqrec benchmark {file}"
         raise WrongUsage("bad_value", f"{file.name} is a benchmark of several models, not a recipe of one.", hint)
     return resolve_given(given, file.name)
+
+
+def read_recipe(file: Path) -> dict[str, Any]:
+    """What a recipe says of a training: all but what may be tried by `seqrec tune`."""
+    return {key: value for key, value in read_yaml(file).items() if key != TUNE}
 
 
 def resolve_given(given: dict[str, Setting], where: str) -> Resolved:

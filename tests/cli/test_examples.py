@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     write_dataset(path / "data", "films", rows)
     (path / "lstm_ml100k").write_text(  # a file of this name wins over the shipped recipe
         "model: LSTM4Rec\ndataset: films\ndata_path: data\nepochs: 2\n"
-        "hidden_size: 8\nembedding_size: 8\nnum_layers: 1\n"
+        "hidden_size: 8\nembedding_size: 8\nnum_layers: 1\ntune: {hidden_size: [4, 8]}\n"
     )
     (path / "ranker_ml100k").write_text(
         "model: LSTMRanker\ndataset: films\ndata_path: data\nepochs: 1\nhidden_size: 8\nembedding_size: 8\n"
