@@ -90,7 +90,8 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     where neither is so, only RecBole can run it. `columns` are what it reads beside the items. `parameters` counts the
     numbers that are trained, `peak_memory` is in bytes, `cut` says that `time_limit` ended the training, `retired` are
     the indices of items that are known and never recommended, `purged` is the day on which what was of users was
-    removed (or `PURGING`). These and what follows are empty in runs of older releases.
+    removed (or `PURGING`), `processes` trained together, each with so many `threads`. These and what follows are empty
+    in runs of older releases.
     """
 
     format_version: int
@@ -123,6 +124,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: Origins = Origins()
     retired: tuple[int, ...] = ()
     purged: str = ""
+    processes: int = 1
 
     @property
     def told_target_time(self) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
-from seqrec_plugin import machine, sampling
+from seqrec_plugin import distributed, machine, sampling
 from seqrec_plugin.losses import CHUNK
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Estimate:
         steps: of an epoch.
         epochs: at most, those before a `--resume` left out.
         parameters: numbers that are trained.
-        memory: what holds it → bytes. Validation counts beside a step, of which the heap keeps much. On a GPU the
-            program's is left out, for it is elsewhere.
+        memory: what holds it → bytes, in this process. Validation counts beside a step, of which the heap keeps much.
+            On a GPU the program's is left out, for it is elsewhere.
         peak: the bytes that were held at once before, as the data were read.
         seconds_training, seconds_validation: of an epoch; 0 until they are known.
     """
@@ -59,7 +59,8 @@ class Estimate:
         """The work and the memory, for people."""
         parts = ", ".join(f"{name} {_bytes(size)}" for name, size in self.memory.items())
         work = f"{_many(self.targets, 'target')} in {_many(self.steps, 'step')}; at most {_many(self.epochs, 'epoch')}"
-        return f"An epoch: {work}.\nMemory: some {_bytes(self.bytes)} ({parts})."
+        each = " in each process" if distributed.processes() > 1 else ""
+        return f"An epoch: {work}.\nMemory{each}: some {_bytes(self.bytes)} ({parts})."
 
     @property
     def times(self) -> str:
@@ -83,7 +84,8 @@ def before(trainer: BaselineTrainer, train_data: Any, valid_data: Any) -> Estima
     trained, moments = sum(p.numel() for p in parameters), _MOMENTS.get(str(config["learner"]).lower(), 2)
     here = trainer.device.type == "cpu"
     memory = {"the program with its data": machine.memory()} if here else {}
-    memory["gradients and optimizer"] = 4 * trained * (1 + moments + trainer.averages)
+    travelling = distributed.processes() > 1  # gradients, on their way between processes
+    memory["gradients and optimizer"] = 4 * trained * (1 + moments + trainer.averages + travelling)
     rows = 0 if valid_data is None else min(int(config["eval_batch_size"]), len(valid_data.dataset))
     memory["a step"], memory["validation"] = _moving(trainer, [tuple(p.shape) for p in parameters], rows)
     epochs = trainer.epochs - trainer.start_epoch
@@ -98,7 +100,8 @@ def _moving(trainer: BaselineTrainer, shapes: list[tuple[int, ...]], rows: int) 
     table has as many rows as there are items: it is read, not multiplied.
     """
     config, items = trainer.config, int(trainer.model.n_items)
-    positions, length = int(config["train_batch_size"]), int(config["MAX_ITEM_LIST_LENGTH"])
+    positions = int(config["train_batch_size"]) // distributed.processes()
+    length = int(config["MAX_ITEM_LIST_LENGTH"])
     widths = sum(shape[0] for shape in shapes if len(shape) > 1 and shape[0] != items)
     ours = hasattr(trainer.model, "network")
     encoded = min(rows, trainer.model.ROWS) if ours else rows  # rows that are encoded at once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import sys
 import tempfile
 import time
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqrec_plugin import checkpoint, estimating, machine, registry, starting
+from seqrec_plugin import checkpoint, distributed, estimating, machine, registry, starting
 from seqrec_plugin.building import build, contained, evaluate, retired, split_of, vocabulary_of, words
 from seqrec_plugin.checkpoint import RunFolder, RunInfo
 from seqrec_plugin.columns import Row
 from seqrec_plugin.curve import Curve, Enough
-from seqrec_plugin.errors import Failed, SeqrecError, WrongUsage
+from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.estimating import Estimate, Watch
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.data_files import check_data, data_file, titles_of
@@ -48,6 +49,8 @@ def train(
 ) -> RunFolder:
     """Train a model and leave a run folder.
 
+    Of several processes (see `distributed`) each calls it, and the first one alone writes the run.
+
     Args:
         resolved: the effective configuration.
         output: the run folder, made here.
@@ -61,11 +64,12 @@ def train(
     """
     start.check(output)
     data_sha256, titles = _check(resolved, start), titles_of(resolved)
-    run = RunFolder.create(output, force, resume)
-    if resume:
+    first = distributed.first()
+    run = RunFolder.create(distributed.own_folder(output), force and first, resume and first)
+    if resume and first:
         _check_same(run, resolved, start)
-    if run.finished:
-        return run
+    if distributed.share(run.finished):
+        return RunFolder(output)
     threads = set_threads(resolved.values["threads"])
     started = time.monotonic()
     with contained(run):
@@ -79,6 +83,8 @@ def train(
                 run.abandon()
             raise
         run.settle()
+        if resume:
+            distributed.share_file(run.path / checkpoint.LAST_FILE)
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
             trainer.resume(run.path / checkpoint.LAST_FILE)
         with _strangers_bugs(resolved.model):
@@ -87,8 +93,10 @@ def train(
             reporter.says(told.sizes)
             trainer.reporter = curve = Curve(run, trainer, reporter, resume, Watch(told))
             trainer.fit(parts[0], valid, callback_fn=curve.trained if valid is None else curve.validated)
-        split = split_of(trainer, dataset, parts)
         results, ranks = _measured(trainer, parts, start.refit)
+        if not first:
+            return RunFolder(output)
+        split = split_of(trainer, dataset, parts)
 
     config = trainer.config
     info = RunInfo(
@@ -119,6 +127,7 @@ def train(
         date=machine.today(),
         origins=start.origins,
         retired=retired(dataset, start.initial),
+        processes=distributed.processes(),
     )
     weights = trainer.model.network if resolved.ours else trainer.model
     run.save_weights(weights.state_dict())
@@ -206,12 +215,31 @@ class _Listener(_Nobody):
 
 def _check(resolved: Resolved, start: Start) -> str:
     """Whether data and runs will do, before anything is made; returns the data's sha256."""
+    if distributed.processes() > 1 and not resolved.ours:
+        raise WrongUsage(
+            "bad_value",
+            f"{resolved.model} is RecBole's own, and trains in one process.",
+            "Leave out torchrun; several processes are for the models of `seqrec models`.",
+        )
     data_sha256 = check_data(resolved)
+    _check_alike(data_sha256, resolved)
     if start.refit is not None:
         starting.check_same_data(start.refit, data_sha256, data_file(resolved))
     if start.initial is not None:
         starting.check_fits(start.initial, resolved)
     return data_sha256
+
+
+def _check_alike(data_sha256: str, resolved: Resolved) -> None:
+    """Several processes must have the same data and options, on whatever machine they are."""
+    options = hashlib.sha256(resolved.to_yaml().encode()).hexdigest()
+    found = distributed.gather([data_sha256, options])
+    for rank, (data, chosen) in enumerate(found):
+        if data != found[0][0]:
+            file = data_file(resolved)
+            raise BadData("dataset_invalid", f"{file} is not the same file in process {rank} as in process 0.")
+        if chosen != found[0][1]:
+            raise WrongUsage("bad_value", f"Process {rank} has other options than process 0.", "Give all the same.")
 
 
 def _measured(trainer: BaselineTrainer, parts: Any, refit: RunFolder | None) -> tuple[dict[str, Any], dict[str, Any]]:

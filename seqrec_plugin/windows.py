@@ -100,6 +100,28 @@ def batches(lengths: Array, positions: int, random: np.random.Generator) -> list
     return [groups[i] for i in random.permutation(len(groups))]
 
 
+def share(chosen: Array, lengths: Array, part: int, parts: int) -> tuple[Array, bool]:
+    """The windows of one step that one of several processes learns from.
+
+    They are dealt in their order, so that windows of like lengths stay together, and so that each process has about as
+    many positions as another.
+
+    Args:
+        chosen: int64 [n ≥ 1], the numbers of the step's windows.
+        lengths: int64, the inputs of each window there is.
+        part: which process, from 0.
+        parts: how many processes.
+
+    Returns:
+        the numbers of the process's windows; and whether they are its own. Where there is none for it, the first of the
+        step stands in, for shape and dtype of what is made from it: another process learns from it.
+    """
+    ends = np.cumsum(lengths[chosen])
+    middles = ends - lengths[chosen] / 2
+    begin, end = np.searchsorted(middles, ends[-1] * np.array([part, part + 1]) / parts)
+    return (chosen[begin:end], True) if begin < end else (chosen[:1], False)
+
+
 @dataclass(frozen=True)
 class Filled:
     """A batch of windows as arrays, each int64 [batch, length].

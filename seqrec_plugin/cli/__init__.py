@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import click
 
+from seqrec_plugin import distributed
 from seqrec_plugin.errors import SeqrecError, missing_extra, nearest
 
 #: Command → its line in the list, in the order in which people need them. The help loads no command.
@@ -44,8 +45,13 @@ class _Told(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # the class's is only a default
         self._prefix = prefix
 
+    @property
+    def words(self) -> str:
+        """What is shown."""
+        return f"{self._prefix}{self.message}"
+
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"{self._prefix}{self.message}", file=file, err=True)
+        click.echo(self.words, file=file, err=True)
 
 
 def _told(error: BaseException) -> _Told:
@@ -62,6 +68,14 @@ def _told(error: BaseException) -> _Told:
         return _Told("Interrupted.", 130, prefix="")
     reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".: ")
     return _Told(f"This is a bug in seqrec: {reason}. Run again with --verbose to see where.", 1)
+
+
+def _once(told: click.ClickException) -> click.ClickException | click.exceptions.Exit:
+    """Of several processes, one tells an error and the others end without a word."""
+    if isinstance(told, _Told):
+        words = distributed.tell(told.words)
+        return click.exceptions.Exit(told.exit_code) if words is None else _Told(words, told.exit_code, prefix="")
+    return told if distributed.local_rank() == 0 else click.exceptions.Exit(told.exit_code)
 
 
 def _set_verbose(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -102,6 +116,8 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if distributed.launched() and name in COMMANDS and name != "train":
+            raise click.UsageError(f"torchrun started several processes, but `seqrec {name}` is for one.", ctx)
         if name not in COMMANDS and not name.startswith("-"):
             raise click.UsageError(f"There is no command {name!r}. {nearest(name, COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
@@ -113,14 +129,16 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            raise _once(error) from None
+        except (click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # the reader has gone (`| head`): click ends without a word
             if ctx.meta.get(_VERBOSE):
                 traceback.print_exception(error)
-            raise _told(error) from error
+            raise _once(_told(error)) from error
 
 
 @click.group(

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
+
+from seqrec_plugin import distributed
+
+
+@contextlib.contextmanager
+def one_voice() -> Iterator[None]:
+    """The processes that torchrun started train together until the block ends, and only the first is heard."""
+    with distributed.started(), contextlib.ExitStack() as stack:
+        if not distributed.first():
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
 
 
 def reporter(epochs: int, validated: bool = True) -> _Bar | _Lines:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from seqrec_plugin import distributed
+
 if TYPE_CHECKING:
     from seqrec_plugin.checkpoint import RunFolder
     from seqrec_plugin.recbole_bridge.settings import Resolved
@@ -64,40 +66,57 @@ def command(
         raise click.UsageError("Name a configuration (see `seqrec init --list`), or a run: --refit, --init-from.")
     if output is None and not estimate:
         raise click.UsageError("Say where the run shall be: -o RUN.")
-    resolved, start = _what(config, overrides, data, refit, init_from)
-    if estimate:
-        _estimate(resolved, start, as_json)
-        return
-    assert output is not None
-    from seqrec_plugin.checkpoint import LAST_FILE, RunFolder
+    if estimate and distributed.launched():
+        raise click.UsageError("--estimate is for one process: leave out torchrun.")
+    from seqrec_plugin.cli.progress import one_voice
 
-    RunFolder.check_output(output, force, resume)
-    _show(resolved, quiet=config is None)
+    with one_voice():
+        resolved, start = _what(config, overrides, data, refit, init_from)
+        if estimate:
+            _estimate(resolved, start, as_json)
+            return
+        assert output is not None
+        if distributed.first():
+            from seqrec_plugin.checkpoint import RunFolder
 
+            RunFolder.check_output(output, force, resume)
+        _show(resolved, quiet=config is None)
+        run = _train(resolved, start, output, resume, force)
+        if distributed.first():
+            _result(run, start, as_json)
+
+
+def _train(resolved: Resolved, start: Start, output: Path, resume: bool, force: bool) -> RunFolder:
     click.echo("Loading RecBole and the data …", err=True)
+    from seqrec_plugin.checkpoint import LAST_FILE
     from seqrec_plugin.cli.progress import reporter
-    from seqrec_plugin.cli.tables import show_metrics
     from seqrec_plugin.training import train
 
     try:
-        with reporter(int(resolved.values["epochs"]), validated=refit is None) as progress:
-            run = train(resolved, output, progress, resume=resume, force=force, start=start)
+        with reporter(int(resolved.values["epochs"]), validated=start.refit is None) as progress:
+            return train(resolved, output, progress, resume=resume, force=force, start=start)
     except KeyboardInterrupt:
         if (output / LAST_FILE).exists():
             click.echo("\nNothing trained is lost: give the same command with --resume to go on.", err=True)
         raise
+
+
+def _result(run: RunFolder, start: Start, as_json: bool) -> None:
+    """What came of it: in a few words on stderr, and the metrics."""
+    from seqrec_plugin.cli.tables import show_metrics
+
     info, metrics = run.info, run.metrics()
     if not as_json:
-        epochs = f"best epoch {info.epoch + 1}" if refit is None else f"all events, {info.epoch + 1} epochs"
+        epochs = f"best epoch {info.epoch + 1}" if start.refit is None else f"all events, {info.epoch + 1} epochs"
+        each = f" in each of {info.processes} processes" if info.processes > 1 else ""
         click.echo(
             f"{info.model} on {info.dataset}: {epochs}, {info.seconds:.0f} s "
-            f"on {info.threads} thread(s), in {output}" + (_cut(run) if info.cut else ""),
+            f"on {info.threads} thread(s){each}, in {run.path}" + (_cut(run) if info.cut else ""),
             err=True,
         )
-        if init_from is not None:
+        if start.initial is not None:
             known, new = info.n_items - 1, metrics["began_from"]["new_items"]
             click.echo(f"Items: {known} known, {new} of them new, {len(info.retired)} never recommended.", err=True)
-            assert start.initial is not None
             from seqrec_plugin.starting import changed_behaviors
 
             appeared, gone = changed_behaviors(start.initial, run)
@@ -108,8 +127,8 @@ def command(
                 click.echo(f"Behaviours: {'; '.join(told)}.", err=True)
     if info.told_target_time:
         click.echo("The model was told the time of each target itself (time_to_ask).", err=True)
-    if refit is not None and not as_json:
-        click.echo(f"The metrics are those of {refit}: nothing is held out of a refit.", err=True)
+    if start.refit is not None and not as_json:
+        click.echo(f"The metrics are those of {start.refit.path}: nothing is held out of a refit.", err=True)
         metrics = metrics["before_refit"]
     show_metrics(metrics, as_json)
 

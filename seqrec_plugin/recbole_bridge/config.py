@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from seqrec_plugin import distributed
 from seqrec_plugin.errors import WrongUsage, nearest
 from seqrec_plugin.recbole_bridge.options import check_ours, load_fields, our_defaults
 from seqrec_plugin.recbole_bridge.settings import UNLISTED, Resolved, all_recbole_keys
@@ -17,7 +18,7 @@ def recbole_config(resolved: Resolved, folder: Path) -> Any:
     """RecBole's `Config` for a resolved configuration, with checkpoints in `folder`.
 
     Nothing is read from `sys.argv`, no value is evaluated, and RecBole's pickle caches point at a path that cannot
-    exist, so that no file in the folder is ever unpickled.
+    exist, so that no file in the folder is ever unpickled. Of several processes each gets a GPU of its own.
     """
     from recbole.config import Config
 
@@ -33,10 +34,44 @@ def recbole_config(resolved: Resolved, folder: Path) -> Any:
     nowhere = os.path.join(os.devnull, "none")
     values = {key: copy.deepcopy(s.value) for key, s in resolved.settings.items() if s.source != "RecBole"}
     values |= {"checkpoint_dir": str(folder), "dataset_save_path": nowhere, "dataloaders_save_path": nowhere}
+    if distributed.processes() > 1:
+        values |= _among_others(resolved)
     config = TypedConfig(model=resolved.model, dataset=resolved.dataset, config_dict=values)
+    if distributed.processes() > 1 and config["device"].type == "cuda":
+        config["device"] = _own_gpu()
     config.__class__ = Config  # so that the checkpoint names RecBole's own class
     hooks.offer_ours(resolved.model)
     return config
+
+
+def _among_others(resolved: Resolved) -> dict[str, Any]:
+    """What is otherwise in one of several processes: all GPUs of the machine stay visible, and one process logs."""
+    chosen, default = resolved.values["gpu_id"], "0"
+    if str(chosen) not in (default, ""):
+        raise WrongUsage(
+            "bad_value",
+            f"gpu_id is {chosen!r}, but of several processes each takes a GPU of its own.",
+            "Leave gpu_id out, and choose GPUs by the environment's CUDA_VISIBLE_DEVICES.",
+        )
+    everyone = ",".join(map(str, range(distributed.local_processes())))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", everyone) if str(chosen) else ""
+    return {"gpu_id": visible} | ({} if distributed.first() else {"log_wandb": False})
+
+
+def _own_gpu() -> Any:
+    """The GPU of this process, by its number on the machine."""
+    import torch
+
+    gpus, wanted = torch.cuda.device_count(), distributed.local_processes()
+    if gpus < wanted:
+        raise WrongUsage(
+            "bad_value",
+            f"There are {wanted} processes on this machine, but {gpus} GPU(s) for them.",
+            "Start as many as there are GPUs, or train on the CPU with --set gpu_id=''.",
+        )
+    device = torch.device("cuda", distributed.local_rank())
+    torch.cuda.set_device(device)
+    return device
 
 
 def complete(config_class: Any) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqrec_plugin import distributed, gradients
 from seqrec_plugin.averaging import WeightAverage
 from seqrec_plugin.columns import LABEL
 from seqrec_plugin.errors import WrongUsage
@@ -18,7 +19,7 @@ from seqrec_plugin.recbole_bridge.dataset import ROW
 from seqrec_plugin.recbole_bridge.options import training_options
 from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer
 from seqrec_plugin.sampling import NegativeSampler, how_many, rowwise
-from seqrec_plugin.windows import batches, fill, windows
+from seqrec_plugin.windows import batches, fill, share, windows
 
 
 class SequenceTrainer(BaselineTrainer):
@@ -30,7 +31,9 @@ class SequenceTrainer(BaselineTrainer):
     def __init__(self, config: Any, model: Any) -> None:
         if not config["single_spec"]:  # each process would train by itself, and nobody would notice
             raise WrongUsage(
-                "bad_value", f"{config['model']} does not train in several processes yet.", "Use nproc: 1."
+                "bad_value",
+                f"{config['model']} does not train in the several processes that RecBole's nproc starts.",
+                f"Use nproc: 1, or: {distributed.torchrun()}",
             )
         self._options = training_options(config.final_config_dict)
         network = model.network
@@ -136,12 +139,13 @@ class SequenceTrainer(BaselineTrainer):
         cut, items, is_target = self._windows
         network, sequences = self.model.network, train_data.dataset.sequences
         learned = network.columns if sequences.columns.label is None else (*network.columns, LABEL)
-        seed = int(torch.randint(2**62, (), generator=train_data.generator))
+        seed = distributed.share(int(torch.randint(2**62, (), generator=train_data.generator)))
         random = np.random.default_rng((seed, 1))
         total, count = 0.0, 0
         steps = batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed))
         for step, chosen in enumerate(steps, start=epoch_idx * len(steps)):
             self._pace(step, len(steps))
+            chosen, own = share(chosen, cut.lengths, distributed.rank(), distributed.processes())
             filled = fill(cut[chosen], items, is_target)
             found = sequences.columns.read(learned, filled.read, filled.following)
             item_seq, targets, *values = (
@@ -154,13 +158,15 @@ class SequenceTrainer(BaselineTrainer):
                 loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)), *extra)
                 self._check_nan(loss)
                 loss.backward()
+            n = int((targets > 0).sum()) if own else 0
+            gradients.average(self.model.parameters(), n)
             self._update()
-            n = int((targets > 0).sum())
             total, count = total + loss.item() * n, count + n
             if self.reporter is not None:
                 self.reporter.batch_ends()
         if self._tables:
             self.optimizer.settle()
+        total, count = map(sum, zip(*distributed.gather((total, count)), strict=True))
         return total / max(1, count)
 
     def _update(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqrec_plugin import metrics, registry
+from seqrec_plugin import distributed, metrics, registry
 from seqrec_plugin.columns import FEATURES
 from seqrec_plugin.errors import WrongUsage, nearest
 from seqrec_plugin.recbole_bridge import data_set
@@ -45,6 +45,10 @@ MANAGED = {
     "save_dataloaders": "RecBole's data loader cache is a pickle, and stale when the file changes",
     "dataset_save_path": "RecBole's data set cache is a pickle",
     "dataloaders_save_path": "RecBole's data loader cache is a pickle",
+    **dict.fromkeys(
+        ("nproc", "world_size", "ip", "port", "group_offset", "offset", "local_rank", "single_spec"),
+        f"several processes are started by {distributed.torchrun()}",
+    ),
 }
 
 #: Where a recipe says what `seqrec tune` may try; the other commands leave it alone.

@@ -15,10 +15,11 @@ import torch
 from recbole.trainer import Trainer
 from recbole.utils import EvaluatorType
 
-from seqrec_plugin import metrics, ranking
+from seqrec_plugin import distributed, metrics, ranking
 from seqrec_plugin.errors import BadData, Failed
 from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
 from seqrec_plugin.recbole_bridge.saving import get_random, save, set_random
+from seqrec_plugin.recbole_bridge.several import Share, SharedCollector, joined, own_random
 
 
 class Reporter(Protocol):
@@ -66,6 +67,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(self, config: Any, model: Any) -> None:
         super().__init__(config, model)
+        self.eval_collector = SharedCollector(config)
         self.ranks: dict[str, npt.NDArray[Any]] = {}
         self._collected: list[tuple[npt.NDArray[Any], ...]] = []
         self._sequences: Sequences | None = None
@@ -82,16 +84,29 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
     # Evaluation: RecBole's own, and the ranks of each target with and without the history.
 
-    def evaluate(self, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self, eval_data: Any, load_best_model: bool = True, model_file: Any = None, show_progress: bool = False
+    ) -> Any:
         """See RecBole; afterwards `ranks` holds each row's."""
         self._sequences = getattr(eval_data.dataset, "sequences", None) if eval_data else None
         self._collected = []
-        result = super().evaluate(eval_data, *args, **kwargs)
-        if self._collected:
-            found = [np.concatenate(part) for part in zip(*self._collected, strict=True)]
+        if eval_data and distributed.processes() > 1:
+            eval_data = Share(eval_data)
+            if load_best_model:
+                self._share_best(model_file)
+                load_best_model = False
+        result = super().evaluate(eval_data, load_best_model, model_file, show_progress)
+        if found := joined(self._collected):
             names = ("row", "masked", "unmasked") if self.ranking else ("row", "label", "probability")
             self.ranks = dict(zip(names, found, strict=True))
         return result
+
+    def _share_best(self, file: Any) -> None:
+        """The first process has the file of the best weights, and all need them."""
+        if distributed.first():
+            best = torch.load(file or self.saved_model_file, map_location=self.device, weights_only=True)
+            self.model.load_state_dict(best["state_dict"])
+        distributed.share_weights(self.model)
 
     def _full_sort_batch_eval(self, batched_data: Any) -> Any:
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batched_data)
@@ -118,7 +133,10 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
     @torch.no_grad()
     def time_validation(self, eval_data: Any, rows: int) -> float:
-        """The seconds that scoring all rows of a part would take, by some of them; nothing changes by it."""
+        """The seconds that scoring all rows of a part would take, by some of them; nothing changes by it.
+
+        It is a process's share of them, where there are several.
+        """
         with torch.random.fork_rng(devices=[]):
             interaction, index, _, items = next(iter(eval_data))
         some = interaction[: min(rows, len(interaction))]
@@ -136,7 +154,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
                 self._neg_sample_batch_eval((some, index, None, items))
             seconds = time.monotonic() - began
         self._collected = []
-        return seconds / len(some) * len(eval_data.dataset)
+        return seconds / len(some) * len(eval_data.dataset) / distributed.processes()
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
         began = time.monotonic()
@@ -145,6 +163,8 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         self.elapsed += self.validation_seconds
         if self.select_masked and self.ranking:
             score = float(metrics.per_row(self.config["valid_metric"], self.ranks["masked"]).mean())
+        # What ends a training is decided by the first process: the clocks of several differ.
+        score, self.elapsed = distributed.share((float(score), self.elapsed))
         return score, result
 
     # Checkpoints that torch's safe loader reads.
@@ -155,7 +175,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         RecBole writes protocol 4, which torch's safe loader refuses, so that `evaluate`, `resume_checkpoint` and
         `load_data_and_model` fail on its own files with torch ≥ 2.6.
         """
-        if not self.config["single_spec"] and self.config["local_rank"] != 0:
+        if not distributed.first() or (not self.config["single_spec"] and self.config["local_rank"] != 0):
             return
         file = kwargs.pop("saved_model_file", self.saved_model_file)
         config = copy.copy(self.config)
@@ -184,6 +204,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
         Raises:
             BadData: `run_invalid` where the file cannot be read, or holds more than plain values.
+            WrongUsage: `bad_value` where another number of processes began the run.
             Failed: `training_failed` where it does not fit this model.
         """
         try:
@@ -202,7 +223,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
         self.start_epoch, self.cur_step = last["epoch"], last["cur_step"]
         self.best_valid_score, self.best_valid_result = last["best_valid_score"], last["best_valid_result"]
         self.train_loss_dict = last["train_loss_dict"]
-        self._random = last["random"]
+        self._random = own_random(last)
         self.elapsed = last.get("elapsed", 0.0)
 
     def fit(
@@ -232,6 +253,9 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
         if self._random is not None:
             set_random(self._random, train_data.generator)
+        elif not distributed.first():  # windows of its own, and so noise of its own
+            drawn = np.random.SeedSequence([self.config["seed"], distributed.rank()]).generate_state(1)
+            torch.manual_seed(int(drawn[0]))
         try:
             return super().fit(train_data, valid_data, verbose, saved, show_progress, validated)
         except _TimeIsUp:
@@ -239,6 +263,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
             return self.best_valid_score, self.best_valid_result
 
     def _train_epoch(self, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        distributed.share_weights(self.model)
         self._save_last(train_data, epoch_idx)
         watched = train_data
         if self.reporter is not None:
@@ -273,6 +298,9 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
     def _save_last(self, train_data: Any, epoch: int) -> None:
         if self.last_file is None:
             return
+        state, *others = distributed.gather(get_random(train_data.generator))
+        if not distributed.first():
+            return
         result = self.best_valid_result
         save(
             self.last_file,
@@ -285,7 +313,8 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
                 "best_valid_score": float(self.best_valid_score),
                 "best_valid_result": None if result is None else {k: float(v) for k, v in result.items()},
                 "train_loss_dict": {k: float(v) for k, v in self.train_loss_dict.items()},
-                "random": get_random(train_data.generator),
+                "random": state,
+                "random_of_others": others,
                 "elapsed": self.elapsed,
                 **self._extra(),
             },

@@ -11,10 +11,10 @@ from seqrec_plugin.recbole_bridge.sequence_trainer import SequenceTrainer
 from seqrec_plugin.recbole_bridge.settings import resolve
 
 
-def test_several_processes_are_refused_and_not_each_trained_alone():
+def test_recboles_own_processes_are_refused_and_not_each_trained_alone():
     config = Config(model="LSTM4Rec", dataset="ml-100k")
     config["single_spec"] = False
-    with pytest.raises(WrongUsage, match="several processes"):
+    with pytest.raises(WrongUsage, match=r"RecBole's nproc starts.*torchrun"):
         SequenceTrainer(config, None)
 
 
