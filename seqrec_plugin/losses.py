@@ -11,12 +11,19 @@ from torch import Tensor
 CHUNK = 128
 
 
+#: While no logit can be larger, exp() neither overflows nor vanishes in float32, and no maximum need be subtracted.
+_SAFE = 60.0
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Loss and exact gradients in one pass, chunk by chunk, in one reused buffer of [CHUNK, n_items].
 
     With p = softmax(h·Eᵀ + b) and one-hot target y, the gradient of the mean over n positions with respect to the
     logits is (p − y)/n; those of h, E and b follow by the chain rule. They are made in `forward`, while a chunk's
     logits are at hand, so that no [n, n_items] tensor ever exists.
+
+    Each pass over the buffer costs as much as a tenth of a product, so there are few: its sums divide the narrow h, not
+    the wide p, and y is a row each of h and E.
     """
 
     @staticmethod
@@ -27,21 +34,26 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         grad_table = torch.zeros_like(table)
         grad_bias = torch.zeros_like(bias)
         total = vectors.new_zeros((), dtype=torch.float64)
+        # |h·e + b| ≤ |h||e| + |b|; what is never recommended has b = −∞.
+        largest = vectors.norm(dim=1).max() * table.norm(dim=1).max() + bias[bias.isfinite()].abs().max()
+        safe = bool(largest < _SAFE)
         for start in range(0, n, CHUNK):
             chunk = slice(start, min(start + CHUNK, n))
             h, target = vectors[chunk], targets[chunk, None]
             logits = torch.addmm(bias, h, table.T, out=buffer[: len(h)])
             logits[:, 0] = -torch.inf  # padding is never a candidate
             target_logits = logits.gather(1, target)
-            highest = logits.amax(dim=1, keepdim=True)
-            probabilities = logits.sub_(highest).exp_()
-            sums = probabilities.sum(dim=1, keepdim=True)
+            highest = torch.zeros_like(target_logits) if safe else logits.amax(dim=1, keepdim=True)
+            weights = (logits if safe else logits.sub_(highest)).exp_()
+            sums = weights.sum(dim=1, keepdim=True)
             total += (sums.log() + highest - target_logits).sum(dtype=torch.float64)
-            gradient = probabilities.div_(sums * n)
-            gradient.scatter_add_(1, target, gradient.new_full(target.shape, -1 / n))
-            torch.mm(gradient, table, out=grad_vectors[chunk])
-            grad_table.addmm_(gradient.T, h)
-            grad_bias += gradient.sum(dim=0)
+            share = 1 / (sums * n)
+            torch.mm(weights, table, out=grad_vectors[chunk]).mul_(share)
+            grad_table.addmm_(weights.T, h * share)
+            grad_bias.addmv_(weights.T, share[:, 0])
+        grad_vectors.sub_(table[targets], alpha=1 / n)
+        grad_table.index_add_(0, targets, vectors, alpha=-1 / n)
+        grad_bias.index_add_(0, targets, torch.full_like(vectors[:, 0], -1 / n))
         ctx.save_for_backward(grad_vectors, grad_table, grad_bias)
         return (total / n).to(vectors.dtype)
 

@@ -31,3 +31,17 @@ def test_large_logits_neither_overflow_nor_vanish():
     table = torch.tensor([[0.0], [1.0], [-1.0]], requires_grad=True)
     loss = cross_entropy(vectors, table, torch.zeros(3), torch.tensor([1, 2]))
     assert loss.item() == pytest.approx(1000.0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 40.0])  # with and without a maximum to subtract
+def test_what_is_never_recommended_has_no_part_in_the_loss(scale):
+    torch.manual_seed(0)
+    vectors, table = (torch.randn(9, 4) * scale).requires_grad_(), torch.randn(12, 4, requires_grad=True)
+    bias = torch.zeros(12).index_fill(0, torch.tensor([0, 5, 7]), -torch.inf).requires_grad_()
+    targets = torch.tensor([1, 2, 3, 4, 6, 8, 9, 10, 11])
+    found = torch.autograd.grad(cross_entropy(vectors, table, bias, targets), (vectors, table, bias))
+    expected = torch.autograd.grad(
+        torch.nn.functional.cross_entropy(vectors @ table.T + bias, targets), (vectors, table, bias)
+    )
+    assert not found[1][[0, 5, 7]].any() and not found[2][[0, 5, 7]].any()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
