@@ -13,7 +13,9 @@ from click.testing import CliRunner
 
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.cli import main
+from seqrec_plugin.recbole_bridge.reading import read_yaml
 from seqrec_plugin.recbole_bridge.settings import resolve
+from seqrec_plugin.recbole_bridge.template import template
 from seqrec_plugin.training import validate
 from seqrec_plugin.tuning import space
 from seqrec_plugin.tuning.search import Search
@@ -245,6 +247,13 @@ def test_values_that_do_not_go_together_fail_their_trial_only(shop, tmp_path):
     for trial in _result(tmp_path / "out")["trials"]:
         assert (trial["state"] == "failed") is (trial["options"]["MAX_ITEM_LIST_LENGTH"] < 7)
     assert "but MAX_ITEM_LIST_LENGTH is only" in done.stderr
+
+
+def test_the_space_that_init_writes_can_be_searched(tmp_path):
+    file = tmp_path / "NARM.yaml"
+    text = template("NARM", file)
+    file.write_text(text.replace("# tune:", "tune:").replace("#   learning_rate:", "  learning_rate:"))
+    assert list(space.read(read_yaml(file)["tune"], resolve(file), file.name).options) == ["learning_rate"]
 
 
 def test_training_and_benchmarks_leave_the_space_alone(shop, tmp_path):

@@ -13,10 +13,15 @@ from seqrec_plugin import registry
 from seqrec_plugin.models.options import Described, describe
 from seqrec_plugin.recbole_bridge import keys
 from seqrec_plugin.recbole_bridge.reading import recbole_folder, yaml_text
-from seqrec_plugin.recbole_bridge.settings import defaults_with_data
+from seqrec_plugin.recbole_bridge.settings import TUNE, defaults_with_data
 
 _WIDTH = 120
 _COMMENT = 32  # the column of the comments
+_SPACE = (
+    "# What `seqrec tune` may try, on validation: ranges or lists of values. Training leaves it alone.",
+    f"# {TUNE}:",
+    "#   learning_rate: {low: 0.0005, high: 0.01, log: true}",
+)
 
 
 def template(model: str, file: Path, dataset: str = "ml-100k", data_path: str | None = None) -> str:
@@ -55,6 +60,7 @@ def template(model: str, file: Path, dataset: str = "ml-100k", data_path: str | 
     ]
     for title, options in sections.items():
         lines += ["", f"# {title}", *(line for option in options for line in _lines(option))]
+    lines += ["", *_SPACE]
     return "\n".join(lines) + "\n"
 
 
