@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
-
-#: Seconds in which an interrupted run may save what it has.
-_PATIENCE = 60
 
 
 @contextlib.contextmanager
-def child(command: Sequence[str], stdout: IO[Any] | int, stderr: IO[Any] | int) -> Iterator[subprocess.Popen[str]]:
-    """A process that is waited for; left by an exception, it is interrupted first.
+def child(
+    command: Sequence[str],
+    stdout: IO[Any] | int,
+    stderr: IO[Any] | int,
+    *,
+    patience: float = 60,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """A process that is waited for; left by an exception, it is interrupted, and killed if it goes on.
 
     It has a session of its own, so that Ctrl-C reaches it once, from here.
+
+    Args:
+        command, stdout, stderr: as for `subprocess.Popen`.
+        patience: seconds in which an interrupted process may save what it has; 0 kills it at once.
+        environment: variables that it has beside ours.
     """
     process = subprocess.Popen(
         command,
@@ -27,17 +37,20 @@ def child(command: Sequence[str], stdout: IO[Any] | int, stderr: IO[Any] | int) 
         encoding="utf-8",
         errors="replace",
         start_new_session=True,
+        env=None if environment is None else {**os.environ, **environment},
     )
     try:
         yield process
         process.wait()
     except BaseException:
-        process.send_signal(signal.SIGINT)
         try:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=_PATIENCE)  # it writes a word, and must not wait for a reader
+            if patience:
+                process.send_signal(signal.SIGINT)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=patience)  # it writes a word, and must not wait for a reader
         finally:
             process.kill()
+            process.wait()
         raise
 
 

@@ -1,6 +1,7 @@
 """A search at work: what it leaves, what it never looks at, what ends it, and that it goes on."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -265,7 +266,10 @@ def test_training_and_benchmarks_leave_the_space_alone(shop, tmp_path):
 
 def _begin(file, out, trials, *more):
     command = [sys.executable, "-m", "seqrec_plugin.cli", "tune", str(file), "-o", str(out), "--trials", str(trials)]
-    return subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TMPDIR": str(file.parent)}
+    return subprocess.Popen(
+        [*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
 
 
 @pytest.fixture
@@ -292,6 +296,7 @@ def test_what_was_interrupted_does_not_count_and_is_tried_again(long, tmp_path, 
     if sent == signal.SIGINT:
         assert process.returncode == 130
         assert "the same command goes on" in stderr
+        assert not list(tmp_path.glob("seqrec-*"))  # nothing half-made stays where temporary files are
     again = _tune(long, "-o", tmp_path / "out", "--trials", 3, "--timeout", 0.5)
     assert again.exit_code == 0, again.output
     assert "0 trials done, 3 to do" in again.stderr

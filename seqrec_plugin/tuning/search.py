@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -116,8 +114,7 @@ class Search:
         finally:
             self._stop.set()
             for process in list(self._at_work.values()):
-                with contextlib.suppress(OSError):
-                    process.send_signal(signal.SIGINT)
+                process.kill()  # what it leaves behind lies in a folder of ours
             pool.shutdown(wait=True)
             self._stop.clear()
             self.result = self._write()
@@ -170,8 +167,10 @@ class Search:
             file.write_text(report.recipe(resolved.given), encoding="utf-8")
             command = [sys.executable, "-m", "seqrec_plugin.tuning.trial", str(file)]
             try:
-                with child(command, subprocess.PIPE, errors) as process:
+                with child(command, subprocess.PIPE, errors, patience=0, environment={"TMPDIR": folder}) as process:
                     self._at_work[trial.number] = process
+                    if self._stop.is_set():  # before it could be found there
+                        process.kill()
                     assert process.stdout is not None
                     for line in process.stdout:
                         record = json.loads(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,15 +26,11 @@ def main(file: Path) -> int:
     except SeqrecError as error:
         sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # nobody listens any more: the search was killed
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    # A search that a script began in the background ignores Ctrl-C, and so would its trials; but it ends them by it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv, code = sys.argv[:1], main(Path(sys.argv[1]))  # RecBole's Config reads the process's arguments
     sys.exit(code)
