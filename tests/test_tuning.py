@@ -169,6 +169,15 @@ def test_a_pruned_trial_is_stopped_counts_and_is_not_the_best(shop, tmp_path):
     assert any("pruned at epoch" in line for line in told)
 
 
+def test_a_trial_that_ends_as_the_time_is_up_is_kept(shop, tmp_path):
+    """What is at work is killed then, but this one has ended by itself."""
+    search = _search(_file(tmp_path, shop), tmp_path / "out")
+    search._stop.set()
+    search._train = lambda trial: ({"score": 0.5, "epoch": 0, "epochs": 1, "seconds": 1.0}, False, "")
+    search._try(search.study.ask(), lambda line: None)
+    assert [trial["state"] for trial in search.result["trials"]] == ["finished"]
+
+
 def test_models_of_recbole_are_searched_too(shop, tmp_path):
     done = _tune(_file(tmp_path, shop, model="GRU4Rec", num_layers=None), "-o", tmp_path / "out", "--trials", 1)
     assert done.exit_code == 0, done.output

@@ -136,7 +136,7 @@ class Search:
         name, study = f"trial {trial.number + 1}", self.study
         tell(f"{name}: {', '.join(f'{key} {report.value(found)}' for key, found in trial.params.items())}")
         best, pruned, reason = self._train(trial)
-        if self._stop.is_set() and not pruned:
+        if reason and self._stop.is_set():  # what came to its end in time is kept
             study.interrupted(trial.number, trial.params)
             return
         if best is not None and pruned:

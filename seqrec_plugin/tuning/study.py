@@ -23,7 +23,7 @@ _NAME, _SEARCH, _INTERRUPTED = "seqrec", "search", "interrupted"
 _STARTING_TRIALS = 8
 #: Trials that must have ended before another is judged by them.
 JUDGES = 4
-#: The share of its epochs in which a trial is not judged yet.
+#: A trial is not judged in the first of so many parts of its epochs.
 _UNJUDGED = 5
 #: The least number of finished trials that say anything of an option's importance.
 _TRIALS_OF_IMPORTANCE = 4
