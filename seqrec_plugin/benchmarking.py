@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.planning import Entry, Plan
 from seqrec_plugin.processes import child, ended
 from seqrec_plugin.recbole_bridge import data_files
+from seqrec_plugin.replacing import replace
 
 JSON_FILE, MARKDOWN_FILE = "benchmark.json", "benchmark.md"
 FORMAT_VERSION = 0
@@ -45,7 +45,7 @@ class Job:
         # JSON is YAML, and quotes a text that looks like a number.
         lines = [f"{key}: {json.dumps(value, ensure_ascii=False, default=str)}\n" for key, value in values.items()]
         file = self.folder.with_name(f"{self.folder.name}.yaml")
-        _write(file, "".join(lines))
+        replace(file, "".join(lines))
         return file
 
 
@@ -179,8 +179,8 @@ class Benchmark:
             "valid_metric": first.values["valid_metric"],
             **result,
         }
-        _write(self.output / JSON_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-        _write(self.output / MARKDOWN_FILE, tabulating.to_markdown(result))
+        replace(self.output / JSON_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        replace(self.output / MARKDOWN_FILE, tabulating.to_markdown(result))
         return result
 
     def _outcome(self, job: Job) -> Outcome:
@@ -219,9 +219,3 @@ def _train(job: Job, tell: Tell) -> str:
                 tell(f"  {line}")
             last = line.strip() or last
     return ended(process, last)
-
-
-def _write(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, file)

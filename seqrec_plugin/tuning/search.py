@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from seqrec_plugin import machine
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.processes import child, ended
 from seqrec_plugin.recbole_bridge import data_files
+from seqrec_plugin.replacing import replace
 from seqrec_plugin.tuning import report
 from seqrec_plugin.tuning.space import Space
 from seqrec_plugin.tuning.study import BEST, REASON, Study, plain
@@ -206,11 +206,11 @@ class Search:
             "importance": self.study.importance(),
             "trials": [_line(trial) for trial in self.study.counted],
         }
-        _replace(self.output / JSON_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-        _replace(self.output / MARKDOWN_FILE, report.to_markdown(result))
+        replace(self.output / JSON_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        replace(self.output / MARKDOWN_FILE, report.to_markdown(result))
         if best is not None:
             resolved = self.space.resolve(best.params)
-            _replace(self.output / BEST_FILE, report.best_recipe(result, resolved.given, self.output / BEST_FILE))
+            replace(self.output / BEST_FILE, report.best_recipe(result, resolved.given, self.output / BEST_FILE))
         return result
 
 
@@ -250,9 +250,3 @@ def _line(trial: FrozenTrial) -> dict[str, Any]:
         "options": trial.params,
         **({"reason": trial.user_attrs[REASON]} if REASON in trial.user_attrs else {}),
     }
-
-
-def _replace(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, file)
