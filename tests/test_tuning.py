@@ -250,6 +250,12 @@ def test_a_mistake_in_the_space_is_told_before_anything_is_made(shop, tmp_path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_where_the_data_are_missing_nothing_is_made(tmp_path):
+    done = _tune(_file(tmp_path, tmp_path / "nowhere"), "-o", tmp_path / "out")
+    assert done.exit_code == 3 and "has no file" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_values_that_do_not_go_together_fail_their_trial_only(shop, tmp_path):
     file = _file(tmp_path, shop, {"window_stride": [7, 8], "MAX_ITEM_LIST_LENGTH": [4, 5, 6, 8]})
     done = _tune(file, "-o", tmp_path / "out", "--trials", 4)

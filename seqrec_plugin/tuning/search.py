@@ -45,11 +45,12 @@ class Search:
 
     Raises:
         WrongUsage: `bad_value` where the folder holds another search, or one that is at work.
-        BadData: `run_invalid` where its study cannot be read; `output_unwritable`.
+        BadData: `dataset_missing`; `run_invalid` where its study cannot be read; `output_unwritable`.
     """
 
     def __init__(self, space: Space, output: Path, *, command: str, prune: bool = True) -> None:
         self.space, self.output, self._command = space, output, command
+        asked = self._asked()  # reads the data: where there are none, nothing is made
         try:
             output.mkdir(parents=True, exist_ok=True)
             self._lock = _Lock(output)
@@ -58,7 +59,7 @@ class Search:
         self._stop, self._writing = threading.Event(), threading.Lock()
         self._at_work: dict[int, subprocess.Popen[str]] = {}
         try:
-            self.study = Study(space, output, self._asked(), prune)
+            self.study = Study(space, output, asked, prune)
             self.result = self._write()
         except BaseException:
             self._lock.release()
