@@ -71,8 +71,10 @@ def jobs(plan: Plan, output: Path, *, force: bool = False) -> list[Job]:
             if (folder / checkpoint.CONFIG_FILE).is_file():
                 run = RunFolder(folder)
                 changed = starting.changed_keys(run, entry.with_seed(seed))
-                if run.finished and RunFolder.open(folder).info.data_sha256 != fingerprint:
-                    changed.append("the data")
+                if run.finished:  # then the data are known by their hash, wherever they lie
+                    changed = [key for key in changed if key != "data_path"]
+                    if RunFolder.open(folder).info.data_sha256 != fingerprint:
+                        changed.append("the data")
                 state = "changed" if changed else "done" if run.finished else "begun"
                 if changed and not force:
                     raise WrongUsage(

@@ -129,8 +129,17 @@ def test_data_that_has_changed_is_refused(finished, shop, tmp_path):
     curve = (tmp_path / "out" / "LSTM4Rec" / "seed-1" / CURVE_FILE).read_bytes()
     refused = _benchmark(_file(tmp_path, tmp_path / "data"), "-o", tmp_path / "out")
     assert refused.exit_code == 2
-    assert "data_path, the data" in refused.stderr
+    assert "LSTM4Rec/seed-1 was made with other values of the data." in refused.stderr
     assert (tmp_path / "out" / "LSTM4Rec" / "seed-1" / CURVE_FILE).read_bytes() == curve
+
+
+def test_the_same_data_in_another_place_are_the_same(finished, shop, tmp_path):
+    shutil.copytree(finished[1], tmp_path / "out")
+    shutil.copytree(shop, tmp_path / "moved")
+    models = "\n  - {model: LSTM4Rec, hidden_size: 8, feed_forward: false}\n"
+    again = _benchmark(_file(tmp_path, tmp_path / "moved", models), "-o", tmp_path / "out")
+    assert again.exit_code == 0, again.output
+    assert "0 to do" in again.stderr
 
 
 def test_a_typo_is_told_before_anything_trains(shop, tmp_path):
