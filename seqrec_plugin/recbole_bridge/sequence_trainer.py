@@ -153,11 +153,9 @@ class SequenceTrainer(BaselineTrainer):
             )
             extra = () if self._sampler is None else (self._sampler.draw(self.negatives, random, self.device),)
             self.optimizer.zero_grad(set_to_none=True)
-            # RecBole's SINE turns this on for the whole process when it is imported: each gradient is searched for NaN.
-            with torch.autograd.set_detect_anomaly(False):
-                loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)), *extra)
-                self._check_nan(loss)
-                loss.backward()
+            loss = network.loss(item_seq, targets, dict(zip(found, values, strict=True)), *extra)
+            self._check_nan(loss)
+            loss.backward()
             n = int((targets > 0).sum()) if own else 0
             gradients.average(self.model.parameters(), n)
             self._update()

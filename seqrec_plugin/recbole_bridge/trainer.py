@@ -270,7 +270,9 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
             self.reporter.epoch_begins(epoch_idx, self._batches_of(train_data))
             watched = _Watched(train_data, self.reporter)
         began = time.monotonic()
-        loss = self._learn(watched, epoch_idx, *args, **kwargs)
+        # RecBole's SINE turns this on for the whole process when it is imported: each gradient is searched for NaN.
+        with torch.autograd.set_detect_anomaly(False):
+            loss = self._learn(watched, epoch_idx, *args, **kwargs)
         self.training_seconds = time.monotonic() - began
         self.elapsed += self.training_seconds
         if self._trained is not None:
