@@ -86,7 +86,7 @@ def before(trainer: BaselineTrainer, train_data: Any, valid_data: Any) -> Estima
     memory = {"the program with its data": machine.memory()} if here else {}
     travelling = distributed.processes() > 1  # gradients, on their way between processes
     memory["gradients and optimizer"] = 4 * trained * (1 + moments + trainer.averages + travelling)
-    rows = 0 if valid_data is None else min(int(config["eval_batch_size"]), len(valid_data.dataset))
+    rows = 0 if valid_data is None else min(int(config["eval_batch_size"]), valid_data.sample_size)
     memory["a step"], memory["validation"] = _moving(trainer, [tuple(p.shape) for p in parameters], rows)
     epochs = trainer.epochs - trainer.start_epoch
     return Estimate(targets, steps, epochs, trained, memory, machine.peak_memory() if here else 0, 0.0, seconds)

@@ -21,7 +21,15 @@ _OF_ENTRY = ("model", "name", "config", "seeds")
 #: Keys that decide which events are trained on and tested, and which epoch is the best; all models must have the same.
 _ALIKE = (
     *("data_path", "eval_args", "exact_time", "field_separator", "encoding", "benchmark_filename", "rm_dup_inter"),
-    *("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "valid_metric", "val_interval", "filter_inter_by_user_or_item"),
+    *(
+        "USER_ID_FIELD",
+        "ITEM_ID_FIELD",
+        "TIME_FIELD",
+        "valid_metric",
+        "valid_sample",
+        "val_interval",
+        "filter_inter_by_user_or_item",
+    ),
     *("user_inter_num_interval", "item_inter_num_interval", "target_behaviors"),
 )
 #: A label is also a folder's name.

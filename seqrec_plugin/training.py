@@ -88,7 +88,7 @@ def train(
         if resume and (run.path / checkpoint.LAST_FILE).is_file():
             trainer.resume(run.path / checkpoint.LAST_FILE)
         with _strangers_bugs(resolved.model):
-            valid = parts[1] if start.refit is None else None
+            valid = _choosing(parts[1], resolved) if start.refit is None else None
             told = estimating.before(trainer, parts[0], valid)
             reporter.says(told.sizes)
             trainer.reporter = curve = Curve(run, trainer, reporter, resume, Watch(told))
@@ -157,7 +157,9 @@ def estimate(resolved: Resolved, start: Start = FRESH) -> Estimate:
         with contained(run), _strangers_bugs(resolved.model):
             trainer, _, parts = build(resolved, run, start)
             trainer.last_file = None
-            watch = Watch(estimating.before(trainer, parts[0], parts[1] if start.refit is None else None))
+            watch = Watch(
+                estimating.before(trainer, parts[0], _choosing(parts[1], resolved) if start.refit is None else None)
+            )
             trainer.reporter = Curve(run, trainer, _Nobody(), False, watch, only_estimate=True)
             with contextlib.suppress(Enough):
                 trainer.fit(parts[0])
@@ -181,9 +183,18 @@ def validate(resolved: Resolved, tell: Callable[[dict[str, Any]], None]) -> None
         with contained(run), _strangers_bugs(resolved.model):
             trainer, _, parts = build(resolved, run)
             trainer.last_file = None
-            watch = Watch(estimating.before(trainer, parts[0], parts[1]))
+            valid = _choosing(parts[1], resolved)
+            watch = Watch(estimating.before(trainer, parts[0], valid))
             trainer.reporter = curve = Curve(run, trainer, _Listener(tell), False, watch)
-            trainer.fit(parts[0], parts[1], callback_fn=curve.validated)
+            trainer.fit(parts[0], valid, callback_fn=curve.validated)
+
+
+def _choosing(valid: Any, resolved: Resolved) -> Any:
+    """The loader of the validation rows that choose the best epoch."""
+    from seqrec_plugin.recbole_bridge.sample import Sample
+
+    rows = resolved.values["valid_sample"]
+    return Sample(valid, rows, resolved.values["seed"]) if 0 < rows < valid.sample_size else valid
 
 
 class _Nobody:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from seqrec_plugin import distributed
 from seqrec_plugin.errors import WrongUsage, nearest
-from seqrec_plugin.recbole_bridge.options import check_ours, load_fields, our_defaults
+from seqrec_plugin.recbole_bridge.options import SeqrecOptions, check_ours, load_fields, our_defaults
 from seqrec_plugin.recbole_bridge.settings import UNLISTED, Resolved, all_recbole_keys
 
 
@@ -100,7 +101,7 @@ def complete(config_class: Any) -> None:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         initialise(self, *args, **kwargs)
         if hasattr(self.model_class, "seqrec_model"):
-            known = {*self.internal_config_dict, *UNLISTED, *all_recbole_keys(), "threads"}
+            known = {*self.internal_config_dict, *UNLISTED, *all_recbole_keys(), *dataclasses.asdict(SeqrecOptions())}
             for key in self.external_config_dict:
                 if key not in known:
                     raise WrongUsage(

@@ -87,6 +87,11 @@ class SeqrecOptions:
     """Our own keys that only `seqrec` minds, for RecBole's models too."""
 
     threads: int = option(1, "CPU threads that train; 0 is all that this process may use.", low=0)
+    valid_sample: int = option(
+        0,
+        "Rows of the validation part, drawn by seed, that choose the best epoch; 0: all. What a run reports is of all.",
+        low=0,
+    )
 
 
 def check_ours(model: str, values: Mapping[str, Any]) -> None:

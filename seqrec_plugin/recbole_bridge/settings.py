@@ -297,7 +297,7 @@ def _check_sense(values: Mapping[str, Any], wanted_mode: str) -> None:
     for key in _AT_LEAST_ONE:
         if values[key] < 1:
             raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 1.")
-    for key in ("stopping_step", "weight_decay", "threads", "time_limit"):
+    for key in ("stopping_step", "weight_decay", "threads", "time_limit", "valid_sample"):
         if values[key] < 0:
             raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 0.")
     if not values["learning_rate"] > 0:

@@ -31,7 +31,8 @@ class Share:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # RecBole asks which loader it is
-        return type(self._loader)
+        found: type = self._loader.__class__
+        return found
 
     def __bool__(self) -> bool:  # RecBole asks whether there is any; there may be no batch for this process
         return True

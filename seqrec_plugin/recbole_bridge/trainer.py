@@ -154,7 +154,8 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
                 self._neg_sample_batch_eval((some, index, None, items))
             seconds = time.monotonic() - began
         self._collected = []
-        return seconds / len(some) * len(eval_data.dataset) / distributed.processes()
+        of_all: int = eval_data.sample_size
+        return seconds / len(some) * of_all / distributed.processes()
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, Any]:
         began = time.monotonic()

@@ -16,6 +16,7 @@ from seqrec_plugin.recbole_bridge.settings import TUNE, Resolved, Setting, resol
 #: Options that decide what is measured: scores under two values of one cannot be compared. Nor is a seed a finding.
 FIXED = (
     *("model", "dataset", "data_path", "seed", "reproducibility", "valid_metric", "metrics", "topk", "eval_args"),
+    "valid_sample",
     *(
         "exact_time",
         "val_interval",
