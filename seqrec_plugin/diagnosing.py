@@ -30,7 +30,7 @@ TRAINING = {
     "safetensors": "safetensors",
     "rich": "rich",
 }
-_ALSO = ("seqrec-plugin", "ray", "setuptools")
+_ALSO = ("seqrec-plugin", "ray", "setuptools", "optuna")
 
 _FRESH = "python3.11 -m venv .venv && .venv/bin/pip install 'seqrec-plugin[train]'"
 _REINSTALL = "pip install --upgrade 'seqrec-plugin[train]'"

@@ -14,7 +14,7 @@ from seqrec_plugin.comparing import POPULARITY
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.reading import read_yaml
-from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, read_recipe, resolve_given
+from seqrec_plugin.recbole_bridge.settings import TUNE, Resolved, Setting, read_recipe, resolve_given
 
 #: Keys of an entry, and of the file, that are the benchmark's and no option of a model.
 _OF_ENTRY = ("model", "name", "config", "seeds")
@@ -137,7 +137,7 @@ def _entry(
             hint = "Give seeds: […]." if key == "seed" else "Write it once, above models."
             raise WrongUsage("bad_value", f"{where}: {key} is not for one model.", hint)
     seeds = _seeds(own["seeds"], where) if "seeds" in own else seeds
-    options = {key: value for key, value in own.items() if key not in _OF_ENTRY}
+    options = {key: value for key, value in own.items() if key not in (*_OF_ENTRY, TUNE)}
     if model == POPULARITY:
         if options or "config" in own:
             raise WrongUsage("bad_value", f"{where}: {POPULARITY} has no options.", "Leave them out.")

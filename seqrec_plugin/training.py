@@ -91,6 +91,11 @@ def train(
             valid = _choosing(parts[1], resolved) if start.refit is None else None
             told = estimating.before(trainer, parts[0], valid)
             reporter.says(told.sizes)
+            if valid is not None and valid.sample_size < parts[1].sample_size:
+                reporter.says(
+                    f"The best epoch is chosen by {valid.sample_size:,} of {parts[1].sample_size:,} validation rows "
+                    "(valid_sample); the table at the end is of all."
+                )
             trainer.reporter = curve = Curve(run, trainer, reporter, resume, Watch(told))
             trainer.fit(parts[0], valid, callback_fn=curve.trained if valid is None else curve.validated)
         results, ranks = _measured(trainer, parts, start.refit)

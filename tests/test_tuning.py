@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.cli import main
+from seqrec_plugin.planning import plan
 from seqrec_plugin.recbole_bridge.reading import read_yaml
 from seqrec_plugin.recbole_bridge.settings import resolve
 from seqrec_plugin.recbole_bridge.template import template
@@ -201,7 +202,7 @@ def test_a_trial_that_fails_is_a_line_with_its_reason(shop, tmp_path):
 
 
 def test_a_search_in_which_all_fails_ends(shop, tmp_path):
-    file = _file(tmp_path, shop, {"learning_rate": [1e29, 1e30]})
+    file = _file(tmp_path, shop, {"learning_rate": {"low": 1e29, "high": 1e30}})
     done = _tune(file, "-o", tmp_path / "out", "--trials", 50)
     assert done.exit_code == 1
     assert "The first 3 trials failed" in done.stderr and "training loss became" in done.stderr
@@ -229,6 +230,10 @@ def test_another_search_is_refused_by_what_is_different(finished, shop, tmp_path
         (None, "says nothing of what may be tried"),
         ({"hiden_size": [4, 8]}, "Did you mean 'hidden_size'?"),
         ({"seed": [1, 2]}, "luck"),
+        ({"dataset": ["shop", "other"]}, "dataset cannot be searched"),
+        ({"model": ["LSTM4Rec", "GRU4Rec"]}, "model cannot be searched"),
+        ({"learning_rate": {"low": 0.1, "high": 1, "lgo": True}}, "log: true or step"),
+        ({"dropout_prob": {"low": 0.1, "high": 0.5, "step": 0.7}}, "step is 0.7"),
         ({"valid_metric": ["HR@10", "NDCG@10"]}, "decides what is measured"),
         ({"hidden_size": [0, 8]}, "hidden_size is 0"),
         ({"hidden_size": [8]}, "two or more"),
@@ -277,6 +282,10 @@ def test_training_and_benchmarks_leave_the_space_alone(shop, tmp_path):
     done = CliRunner().invoke(main, ["train", str(file), "-o", str(tmp_path / "run"), "--set", "epochs=1"])
     assert done.exit_code == 0, done.output
     assert "tune" not in yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    entry = {**{key: SMALL[key] for key in ("model", "hidden_size")}, "tune": {"anything": "at all"}}
+    listed = tmp_path / "b.yaml"
+    listed.write_text(yaml.safe_dump({"dataset": "shop", "data_path": str(shop), "models": [entry]}))
+    assert "tune" not in plan(listed, lambda name: listed).entries[0].given
 
 
 def _begin(file, out, trials, *more):
@@ -325,6 +334,68 @@ def test_one_search_at_a_time_in_a_folder_and_time_is_bounded(long, tmp_path):
     assert second.exit_code == 2 and "Another search is at work" in second.stderr
     _, stderr = process.communicate(timeout=90)
     assert process.returncode == 0 and "The time is up" in stderr
+
+
+def test_a_last_line_that_is_torn_loses_its_trial_only(finished, tmp_path):
+    """As where the power went while it was written."""
+    file, out, _ = finished
+    shutil.copytree(out, tmp_path / "out")
+    study = tmp_path / "out" / "study.jsonl"
+    study.write_bytes(study.read_bytes()[:-40])
+    again = _tune(file, "-o", tmp_path / "out", "--trials", 5)
+    assert again.exit_code == 0, again.output
+    assert "4 trials done, 1 to do" in again.stderr
+    before, after = _result(out)["trials"], _result(tmp_path / "out")["trials"]
+    assert sum(trial in before for trial in after) == 4 and len(after) == 5
+
+
+def test_no_values_are_tried_twice_and_few_are_tried_all(shop, tmp_path):
+    file = _file(tmp_path, shop, {"hidden_size": [4, 8], "dropout_prob": {"low": 0.1, "high": 0.3, "step": 0.1}})
+    some = _tune(file, "-o", tmp_path / "out", "--trials", 2)
+    assert some.exit_code == 0, some.output
+    done = _tune(file, "-o", tmp_path / "out", "--trials", 9, "--jobs", 2, "--no-pruning")
+    assert done.exit_code == 0, done.output
+    assert "Every combination of the values was tried." in done.stderr
+    tried = [tuple(trial["options"].values()) for trial in _result(tmp_path / "out")["trials"]]
+    assert sorted((h, round(d, 9)) for h, d in tried) == [(h, d) for h in (4, 8) for d in (0.1, 0.2, 0.3)]
+    assert [trial["trial"] for trial in _result(tmp_path / "out")["trials"]] == [1, 2, 3, 4, 5, 6]
+    assert "000000" not in (tmp_path / "out" / "best.yaml").read_text()
+
+
+def test_importance_counts_what_was_pruned(shop, tmp_path):
+    """Where all the bad values of an option are pruned, what is finished would tell nothing of it."""
+    file = _file(tmp_path, shop, {"learning_rate": [0.01, 0.1], "hidden_size": [4, 8, 12]})
+    searched = space.read(read_yaml(file)["tune"], resolve(file), file.name)
+    search = Search(searched, tmp_path / "out", command="")
+    for _ in range(6):
+        trial = search.study.ask()
+        good = trial.params["learning_rate"] == 0.01
+        best = {"score": 0.5 + trial.params["hidden_size"] / 1000 if good else 0.1, "epoch": 0, "epochs": 1}
+        (search.study.finished if good else search.study.pruned)(trial, {**best, "seconds": 1.0})
+    shares = search.study.importance()
+    assert shares["learning_rate"] > 0.9 > shares["hidden_size"]
+
+
+def test_a_folder_with_anything_else_is_left_alone(shop, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    refused = _tune(_file(tmp_path, shop), "-o", tmp_path / "run", "--trials", 1)
+    assert refused.exit_code == 2 and "holds run.json, and no search" in refused.stderr
+    assert [entry.name for entry in (tmp_path / "run").iterdir()] == ["run.json"]
+
+
+def test_without_a_best_trial_the_search_has_failed(shop, tmp_path):
+    done = _tune(_file(tmp_path, shop, {"learning_rate": [1e29, 1e30]}), "-o", tmp_path / "out", "--trials", 2)
+    assert done.exit_code == 1 and "no best.yaml" in done.stderr
+    assert not (tmp_path / "out" / "best.yaml").exists()
+
+
+def test_a_score_on_a_sample_says_so(shop, tmp_path):
+    file = _file(tmp_path, shop, valid_sample=5)
+    done = _tune(file, "-o", tmp_path / "out", "--trials", 1)
+    assert done.exit_code == 0, done.output
+    for name in ("tune.md", "best.yaml"):
+        assert "5 rows (valid_sample)" in (tmp_path / "out" / name).read_text()
 
 
 def test_a_file_that_is_no_study_is_told(finished, tmp_path):

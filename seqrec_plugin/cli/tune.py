@@ -82,7 +82,7 @@ def command(
         def show() -> None:
             if as_json:
                 click.echo(json.dumps(search.result, indent=2, ensure_ascii=False))
-            else:
+            elif search.result["trials"]:
                 click.echo(report.to_text(search.result))
 
         try:

@@ -151,7 +151,8 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
     given, names = dict(given), {}
     for key in ("model", "dataset"):
         if key not in given:
-            raise WrongUsage("bad_value", f"{where} names no {key}.", f"Add a line such as `{key}: …`, or --set.")
+            hint = f"Add a line such as `{key}: …`{', or give --data' if key == 'dataset' else ''}."
+            raise WrongUsage("bad_value", f"{where} names no {key}.", hint)
         names[key] = given.pop(key).value
         if not isinstance(names[key], str):
             raise WrongUsage("bad_value", f"{key} is {names[key]!r}, but must be a name.")

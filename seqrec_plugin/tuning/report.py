@@ -56,12 +56,15 @@ def _trials(result: dict[str, Any], most: int | None = None) -> list[list[str]]:
 def _notes(result: dict[str, Any]) -> list[str]:
     states = [trial["state"] for trial in result["trials"]]
     counts = ", ".join(f"{states.count(s)} {s}" for s in ("finished", "pruned", "failed") if s in states) or "none"
-    notes = [f"Trials: {counts}. Validation only: the test part was not looked at."]
+    of = f" on a sample of {result['valid_sample']} rows (valid_sample)" if result["valid_sample"] else ""
+    notes = [f"Trials: {counts}. Scored on validation only{of}: the test part was not looked at."]
+    if result["best"] is not None:
+        notes.append(f"The best is trial {result['best']}, of one seed: with other seeds it may give less.")
     if result["importance"]:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result["importance"].items())
-        notes.append(f"Importance (fANOVA, of the finished trials): {shares}.")
+        notes.append(f"Importance (fANOVA; a pruned trial counts with what it had): {shares}.")
     else:
-        notes.append("Importance: too few finished trials to say.")
+        notes.append("Importance: too few trials to say.")
     notes += [f"Trial {t['trial']} failed: {t['reason']}" for t in result["trials"] if "reason" in t]
     return notes
 
@@ -88,10 +91,15 @@ def recipe(given: Mapping[str, Setting], tuned: Mapping[str, Any] | None = None)
 def best_recipe(result: dict[str, Any], given: Mapping[str, Setting], file: Path) -> str:
     """The best trial as a recipe that runs as it is, and says where it comes from."""
     (best,) = (trial for trial in result["trials"] if trial["trial"] == result["best"])
-    head = (
-        f"# seqrec train {file} -o runs/tuned\n"
-        f"# Trial {best['trial']} of {len(result['trials'])} on {result['dataset']}: {result['metric']} "
-        f"{best['score']:.4f} on validation, at epoch {best['best_epoch']} of {best['epochs']}, seed {result['seed']}, "
-        f"{result['date']}.\n# It is the best of many trials with one seed: others may give less.\n\n"
-    )
-    return head + recipe(given, result["space"])
+    where = f"at epoch {best['best_epoch']} of {best['epochs']}, seed {result['seed']}, {result['date']}"
+    head = [
+        f"seqrec train {file} -o runs/tuned",
+        f"The best of {len(result['trials'])} trials (trial {best['trial']}) on {result['dataset']}: "
+        f"{result['metric']} {best['score']:.4f} on validation, {where}.",
+        "It is the best of many trials with one seed: others may give less.",
+    ]
+    if result["valid_sample"]:
+        head.append(f"That score is of {result['valid_sample']} rows (valid_sample); a run reports all of them.")
+    if "data_path" in given and not Path(str(given["data_path"].value)).is_absolute():
+        head.append("data_path is as seen from the folder in which the search was started.")
+    return "".join(f"# {line}\n" for line in head) + "\n" + recipe(given, result["space"])

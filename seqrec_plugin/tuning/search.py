@@ -23,7 +23,7 @@ from seqrec_plugin.recbole_bridge import data_files
 from seqrec_plugin.replacing import replace
 from seqrec_plugin.tuning import report
 from seqrec_plugin.tuning.space import Space
-from seqrec_plugin.tuning.study import BEST, REASON, Study, plain
+from seqrec_plugin.tuning.study import BEST, REASON, STUDY_FILE, Study, plain
 
 BEST_FILE, JSON_FILE, MARKDOWN_FILE = "best.yaml", "tune.json", "tune.md"
 FORMAT_VERSION = 0
@@ -53,6 +53,7 @@ class Search:
         asked = self._asked()  # reads the data: where there are none, nothing is made
         try:
             output.mkdir(parents=True, exist_ok=True)
+            self._check_empty()
             self._lock = _Lock(output)
         except OSError as error:
             raise BadData("output_unwritable", f"{output} cannot be written: {error.strerror}.") from None
@@ -64,6 +65,14 @@ class Search:
         except BaseException:
             self._lock.release()
             raise
+
+    def _check_empty(self) -> None:
+        """What is in the folder must be a search's."""
+        others = [entry.name for entry in self.output.iterdir() if not entry.name.startswith(".")]
+        if others and STUDY_FILE not in others:
+            raise WrongUsage(
+                "bad_value", f"{self.output} holds {sorted(others)[0]}, and no search.", "Choose another folder."
+            )
 
     def __enter__(self) -> Search:
         return self
@@ -102,10 +111,18 @@ class Search:
                 in_time = left is None or left > 0
                 self._check_hope()
                 while in_time and len(running) < jobs and len(self.study.counted) + len(running) < trials:
-                    running.add(pool.submit(self._try, self.study.ask(), tell))
+                    trial = self.study.ask()
+                    if trial is None:
+                        break
+                    running.add(pool.submit(self._try, trial, tell))
                 if not in_time and running:
                     tell("The time is up: what is at work now is begun again by the same command.")
-                if not in_time or not running:
+                if not in_time:
+                    return
+                if not running:
+                    if len(self.study.counted) < trials:
+                        tell("Every combination of the values was tried.")
+                    self._check_any()
                     return
                 done, running = wait(running, left, FIRST_COMPLETED)
                 for future in done:
@@ -132,9 +149,14 @@ class Search:
             reason = str(counted[-1].user_attrs.get(REASON, "")).rstrip(".")
             raise Failed("training_failed", f"The first {len(counted)} trials failed, the last by: {reason}.")
 
+    def _check_any(self) -> None:
+        if self.study.best is None:
+            hint = f"The reasons stand in {self.output / MARKDOWN_FILE}: try other values."
+            raise Failed("training_failed", f"No trial came to a good end, so there is no {BEST_FILE}.", hint)
+
     def _try(self, trial: optuna.Trial, tell: Tell) -> None:
         """Run one trial to its end, and write what it came to."""
-        name, study = f"trial {trial.number + 1}", self.study
+        name, study = f"trial {self.study.label(trial)}", self.study
         tell(f"{name}: {', '.join(f'{key} {report.value(found)}' for key, found in trial.params.items())}")
         best, pruned, reason = self._train(trial)
         if reason and self._stop.is_set():  # what came to its end in time is kept
@@ -201,11 +223,12 @@ class Search:
             "dataset": base.dataset,
             "seed": base.values["seed"],
             "metric": self.study.metric,
+            "valid_sample": base.values["valid_sample"],
             "smaller_is_better": self.study.smaller_is_better,
             "space": self.space.described(),
-            "best": None if best is None else best.number + 1,
+            "best": None if best is None else self.study.label(best),
             "importance": self.study.importance(),
-            "trials": [_line(trial) for trial in self.study.counted],
+            "trials": [_line(trial, self.study.label(trial)) for trial in self.study.counted],
         }
         replace(self.output / JSON_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         replace(self.output / MARKDOWN_FILE, report.to_markdown(result))
@@ -237,12 +260,12 @@ class _Lock:
         self._file.close()
 
 
-def _line(trial: FrozenTrial) -> dict[str, Any]:
+def _line(trial: FrozenTrial, label: int) -> dict[str, Any]:
     """One trial in `tune.json`."""
     best = trial.user_attrs.get(BEST, {})
     states = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
     return {
-        "trial": trial.number + 1,
+        "trial": label,
         "state": states[trial.state],
         "score": best.get("score"),
         "best_epoch": best["epoch"] + 1 if best else None,

@@ -48,7 +48,8 @@ class Space:
         Raises:
             WrongUsage: where they do not go together.
         """
-        return resolve_given({**self.base.given, **{k: Setting(v, TUNE) for k, v in values.items()}}, TUNE)
+        tuned = {name: Setting(_short(value), TUNE) for name, value in values.items()}
+        return resolve_given({**self.base.given, **tuned}, TUNE)
 
     def as_it_stands(self) -> dict[str, Any] | None:
         """The recipe's own values, where all of them lie in the space."""
@@ -76,11 +77,11 @@ def read(tune: Any, base: Resolved, where: str) -> Space:
         raise WrongUsage("bad_value", f"{where} says nothing of what may be tried.", f"Add for example:\n{_EXAMPLE}")
     options = {}
     for name, said in tune.items():
-        if name not in base.settings:
+        if name not in {*base.settings, *FIXED}:
             raise WrongUsage(
                 "unknown_key",
                 f"{where}, {TUNE}: there is no option {name!r} for {base.model}.",
-                nearest(name, base.settings),
+                nearest(name, [key for key in base.settings if key not in FIXED]),
             )
         if name in FIXED:
             why = "the best seed is luck, not a finding" if name == "seed" else "it decides what is measured"
@@ -100,7 +101,9 @@ def _distribution(said: Any, default: Any, where: str) -> BaseDistribution:
     if isinstance(said, list):
         plain = all(value is None or type(value) in (bool, int, float, str) for value in said)
         if len(said) < 2 or not plain or len({json.dumps(value) for value in said}) < len(said):
-            raise WrongUsage("bad_value", f"{where} is {said!r}, but must be two or more different values.")
+            raise WrongUsage(
+                "bad_value", f"{where} is {said!r}, but must be two or more different values, none of them a list."
+            )
         return CategoricalDistribution(said)
     if not isinstance(said, Mapping) or not {"low", "high"} <= set(said):
         raise WrongUsage(
@@ -110,19 +113,27 @@ def _distribution(said: Any, default: Any, where: str) -> BaseDistribution:
         )
     for key in said:
         if key not in _RANGE:
-            raise WrongUsage("unknown_key", f"{where} has {key!r}.", nearest(str(key), _RANGE))
+            hint = f"A range has low and high, and log: true or step: …. {nearest(str(key), _RANGE)}".strip()
+            raise WrongUsage("unknown_key", f"{where} has {key!r}.", hint)
     low, high, log, step = said["low"], said["high"], said.get("log", False), said.get("step")
     numbers = [low, high] if step is None else [low, high, step]
     if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers) or type(log) is not bool:
         raise WrongUsage("bad_value", f"{where}: low, high and step must be numbers, and log true or false.")
-    if not low < high or (step is not None and not 0 < step <= high - low):
-        raise WrongUsage("bad_value", f"{where}: low must be less than high, and step lie between.")
+    if not low < high:
+        raise WrongUsage("bad_value", f"{where}: low is {low} and high {high}, but low must be less.")
+    if step is not None and not 0 < step <= high - low:
+        raise WrongUsage("bad_value", f"{where}: step is {step}, but must be above 0 and at most high − low.")
     if log and (low <= 0 or step is not None):
         raise WrongUsage("bad_value", f"{where}: with log: true low must be above 0, and there is no step.")
     whole = all(type(number) is int for number in numbers) and type(default) is not float
     if whole:
         return IntDistribution(low, high, log=log, step=step or 1)
     return FloatDistribution(float(low), float(high), log=log, step=None if step is None else float(step))
+
+
+def _short(value: Any) -> Any:
+    """Steps of 0.1 come to 0.3, not to 0.30000000000000004."""
+    return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
 def _ends(distribution: BaseDistribution) -> list[Any]:
