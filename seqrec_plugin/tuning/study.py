@@ -21,7 +21,7 @@ from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.tuning.space import Space
 
 STUDY_FILE = "study.jsonl"
-_NAME, _SEARCH, _LEFT_OUT = "seqrec", "search", "interrupted"
+_NAME, _SEARCH, _LEFT_OUT = "seqrec", "search", "left_out"
 
 #: Trials that are drawn at random, before the sampler has an opinion.
 _STARTING_TRIALS = 8

@@ -32,9 +32,13 @@ def test_a_row_ranks_in_a_sample_as_it_does_among_all(recipe, tmp_path):
 def test_the_sample_chooses_the_epoch_and_all_rows_are_reported(recipe, tmp_path, model):
     file = tmp_path / "some.yaml"
     file.write_text("".join(line + "\n" for line in recipe.read_text().splitlines() if "feed_forward" not in line))
+    told: list[str] = []
+    reporter = Silent()
+    reporter.says = told.append
     some, every = (
-        train(resolve(file, [f"model={model}", f"valid_sample={n}"]), tmp_path / str(n), Silent()) for n in (5, 0)
+        train(resolve(file, [f"model={model}", f"valid_sample={n}"]), tmp_path / str(n), reporter) for n in (5, 0)
     )
+    assert sum("chosen by 5 of" in text for text in told) == 1
     assert [r["loss"] for r in some.curve()] == [r["loss"] for r in every.curve()]
     assert [r["score"] for r in some.curve()] != [r["score"] for r in every.curve()]
     assert some.metrics()["valid"]["targets"] == every.metrics()["valid"]["targets"] > 5
