@@ -108,6 +108,7 @@ def build(resolved: Resolved, run: RunFolder, start: Start = FRESH) -> tuple[Bas
     trainer: BaselineTrainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     trainer.saved_model_file = str(run.path / checkpoint.RECBOLE_FOLDER / f"{resolved.model}.pth")
     trainer.select_masked = True
+    trainer.matmul_precision = resolved.values["matmul_precision"]
     trainer.warm = start.initial is not None
     trainer.last_file = run.path / checkpoint.LAST_FILE
     return trainer, dataset, parts

@@ -87,6 +87,12 @@ class SeqrecOptions:
     """Our own keys that only `seqrec` minds, for RecBole's models too."""
 
     threads: int = option(1, "CPU threads that train; 0 is all that this process may use.", low=0)
+    matmul_precision: str = option(
+        "highest",
+        "torch's precision of float32 matrix products in training: highest; high (TF32) and medium (bfloat16) are "
+        "quicker where the processor has them, and as highest elsewhere. All but training is highest.",
+        choices=("highest", "high", "medium"),
+    )
     valid_sample: int = option(
         0,
         "Rows of the validation part, drawn by seed, that choose the best epoch; 0: all. What a run reports is of all.",

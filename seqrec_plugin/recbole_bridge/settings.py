@@ -17,6 +17,7 @@ from typing import Any
 from seqrec_plugin import distributed, metrics, registry
 from seqrec_plugin.columns import FEATURES
 from seqrec_plugin.errors import WrongUsage, nearest
+from seqrec_plugin.models import options
 from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.options import (
     SHARED_WITH_BASELINES,
@@ -298,9 +299,10 @@ def _check_sense(values: Mapping[str, Any], wanted_mode: str) -> None:
     for key in _AT_LEAST_ONE:
         if values[key] < 1:
             raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 1.")
-    for key in ("stopping_step", "weight_decay", "threads", "time_limit", "valid_sample"):
+    for key in ("stopping_step", "weight_decay", "time_limit"):
         if values[key] < 0:
             raise WrongUsage("bad_value", f"{key} is {values[key]}, but must be at least 0.")
+    options.build(SeqrecOptions, {f.name: values[f.name] for f in dataclasses.fields(SeqrecOptions)})
     if not values["learning_rate"] > 0:
         raise WrongUsage("bad_value", f"learning_rate is {values['learning_rate']}, but must be above 0.")
     if not 0 <= values["seed"] < 2**32:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,6 +47,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
     Attributes:
         select_masked: choose the best epoch by the masked `valid_metric` instead of RecBole's unmasked one.
         last_file: where everything is saved at the start of each epoch, for `resume`; None for nowhere.
+        matmul_precision: torch's precision of matrix products while training; None for what the process has.
         reporter: told of the progress; None for nobody.
         ranks: what the last `evaluate` found of each row: `row` (event number), `masked` and `unmasked` rank of its
             target; or `label` and `probability`, where the model gives these.
@@ -58,6 +60,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
     """
 
     select_masked = False
+    matmul_precision: str | None = None
     last_file: Path | None = None
     reporter: Reporter | None = None
     warm = False
@@ -272,7 +275,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
             watched = _Watched(train_data, self.reporter)
         began = time.monotonic()
         # RecBole's SINE turns this on for the whole process when it is imported: each gradient is searched for NaN.
-        with torch.autograd.set_detect_anomaly(False):
+        with torch.autograd.set_detect_anomaly(False), _multiplying(self.matmul_precision):
             loss = self._learn(watched, epoch_idx, *args, **kwargs)
         self.training_seconds = time.monotonic() - began
         self.elapsed += self.training_seconds
@@ -329,6 +332,17 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
     def _set_extra(self, extra: dict[str, Any]) -> None:
         """Take back what `_extra` gave; KeyError or ValueError where it does not fit."""
+
+
+@contextlib.contextmanager
+def _multiplying(precision: str | None) -> Iterator[None]:
+    """Matrix products of a precision, which torch keeps for the whole process; None changes nothing."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision or before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class _TimeIsUp(Exception):

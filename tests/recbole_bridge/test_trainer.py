@@ -29,3 +29,21 @@ def test_gradients_are_not_searched_for_nan(recipe, tmp_path, monkeypatch):
         trainer._train_epoch(parts[0], 0)
         assert torch.is_anomaly_enabled()
     assert seen and not any(seen)
+
+
+@pytest.mark.parametrize("asked", ["highest", "medium"])
+def test_only_training_multiplies_in_the_precision_asked_for(recipe, tmp_path, asked):
+    """Ranks, and the parity that an export measures, are of full precision whatever training is."""
+    run = RunFolder.create(tmp_path / "run")
+    trainer, _, parts = build(resolve(recipe, [f"matmul_precision={asked}"]), run)
+    network, seen = trainer.model.network, {}
+
+    def watched(name, function):
+        return lambda *values: (
+            seen.setdefault(name, set()).add(torch.get_float32_matmul_precision()),
+            function(*values),
+        )[1]
+
+    network.loss, network.last = watched("loss", network.loss), watched("last", network.last)
+    trainer.fit(parts[0], parts[1])
+    assert seen == {"loss": {asked}, "last": {"highest"}}
