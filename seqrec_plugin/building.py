@@ -61,7 +61,7 @@ def build(resolved: Resolved, run: RunFolder, start: Start = FRESH) -> tuple[Bas
     from recbole.utils import EvaluatorType, get_model, get_trainer, init_seed
 
     from seqrec_plugin.recbole_bridge.config import recbole_config
-    from seqrec_plugin.recbole_bridge.dataset import Followed
+    from seqrec_plugin.recbole_bridge.sequences import Followed
 
     try:
         config = recbole_config(resolved, run.path / checkpoint.RECBOLE_FOLDER)
@@ -138,7 +138,7 @@ def evaluate(trainer: BaselineTrainer, data: Any, load_best: bool) -> dict[str, 
 
 def split_of(trainer: BaselineTrainer, dataset: Any, parts: Any) -> Split:
     """The events and parts of a data set of ours, for the run folder."""
-    from seqrec_plugin.recbole_bridge.dataset import ROW
+    from seqrec_plugin.recbole_bridge.sequences import ROW
 
     sequences = dataset.sequences
     # Sorted, and each once: a row of probabilities may have one of another item beside it.

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from types import SimpleNamespace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
-import recbole.data.dataset.dataset as recbole_dataset
 import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction, cat_interactions
@@ -20,48 +15,11 @@ from recbole.utils import FeatureSource, FeatureType
 from seqrec_plugin import atomic, registry
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT, NEXT_BEHAVIOR, EventColumns, negatives
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
+from seqrec_plugin.recbole_bridge.exact_reading import ExactReader, reading_by
 from seqrec_plugin.recbole_bridge.options import TrainingOptions, columns_read, fields_read, training_options
+from seqrec_plugin.recbole_bridge.sequences import COLUMN, ROW, Sequences
 
-#: The field of a row that holds the number of its target's event in `Sequences`.
-ROW = "_row"
-#: Begins the fields that hold the columns which the model reads beside the items.
-COLUMN = "_column_"
 _TIME, _BEHAVIOR, _FEATURES = "_time", "_behavior", "_features"
-
-
-@dataclass(frozen=True)
-class Sequences:
-    """All events by user and time, as RecBole sorted them.
-
-    Attributes:
-        events: every field of every event, a RecBole Interaction.
-        items: int64 [events].
-        offsets: int64 [users + 1]; user u's events are offsets[u] … offsets[u + 1] − 1.
-        users: the RecBole user id of each user, int64 [users].
-        columns: what else is known of each event.
-    """
-
-    events: Any
-    items: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    users: npt.NDArray[np.int64]
-    columns: EventColumns
-
-    def start_of(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The first event of the user of each event."""
-        starts: npt.NDArray[np.int64] = self.offsets[np.searchsorted(self.offsets, rows, side="right") - 1]
-        return starts
-
-
-@dataclass(frozen=True)
-class Followed:
-    """Names whose index is given: those of the run that training begins from. Others come after them.
-
-    It is looked for as `config.followed`.
-    """
-
-    items: tuple[str, ...]
-    behaviors: tuple[str, ...] = ()
 
 
 class _ExactDataset(SequentialDataset):  # type: ignore[misc]
@@ -89,7 +47,7 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
         # RecBole opens the file for its header, in the locale's encoding; a byte order mark would be part of a name.
         self.config["encoding"] = own or "utf-8-sig"
         try:
-            with _reading(_ExactReader(self.config, time_field)):
+            with reading_by(ExactReader(self.config, time_field)):
                 return super()._load_feat(filepath, source)
         finally:
             self.config["encoding"] = own
@@ -376,61 +334,3 @@ def _others(names: Iterable[str], given: Sequence[str]) -> list[str]:
     """The names that are not among the given ones, in their order."""
     known = set(given)
     return [name for name in names if name not in known]
-
-
-class _ExactReader:
-    """Stands in for pandas' `read_csv` while RecBole loads a file.
-
-    Args:
-        config: RecBole's Config.
-        time_field: the field to order the rows by, or None for files without events.
-    """
-
-    def __init__(self, config: Any, time_field: str | None) -> None:
-        self.config, self.time_field = config, time_field
-
-    def __call__(self, filepath: str, *, usecols: list[str], dtype: dict[str, Any], **_: Any) -> pd.DataFrame:
-        config = self.config
-        table = atomic.read(
-            filepath,
-            separator=config["field_separator"],
-            encoding=config["encoding"],
-            ids=[config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]],
-        )
-        names = [name for name, _, _ in (column.partition(":") for column in usecols)]
-        frame = pd.DataFrame({f: table.columns[n] for f, n in zip(usecols, names, strict=True)}, dtype=object)
-        order = None
-        if self.time_field in names:
-            order = np.argsort(table.exact_times(self.time_field), kind="stable")
-        for name, column in zip(names, usecols, strict=True):
-            if dtype[column] is np.float64:
-                frame[column] = _floats(table, name)
-        if order is not None:
-            frame = frame.take(order).reset_index(drop=True)
-        return frame
-
-
-def _floats(table: atomic.Table, name: str) -> npt.NDArray[np.float64]:
-    """A column of numbers; an empty value is missing, as RecBole has it."""
-    values = table.column(name)
-    try:
-        return np.array([value or "nan" for value in values], dtype=np.float64)
-    except ValueError:
-        pass
-    for line, value in enumerate(values, start=2):
-        try:
-            float(value or "nan")
-        except ValueError:
-            raise BadData("dataset_invalid", f"{table.path}, line {line}: {name} is {value!r}, not a number.") from None
-    raise AssertionError("unreachable: numpy and float() agree on what a number is")
-
-
-@contextlib.contextmanager
-def _reading(reader: _ExactReader) -> Iterator[None]:
-    """Let RecBole's loader read with `reader`; only its own name for pandas changes, and only meanwhile."""
-    own = recbole_dataset.pd
-    recbole_dataset.pd = SimpleNamespace(**{**vars(own), "read_csv": reader})
-    try:
-        yield
-    finally:
-        recbole_dataset.pd = own

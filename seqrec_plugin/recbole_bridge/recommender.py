@@ -13,8 +13,8 @@ from torch import Tensor
 from seqrec_plugin import registry
 from seqrec_plugin.columns import FEATURES, FILLING, NEXT
 from seqrec_plugin.models.base import SequenceModel
-from seqrec_plugin.recbole_bridge.dataset import COLUMN
 from seqrec_plugin.recbole_bridge.options import model_config, numeric_transforms, training_options
+from seqrec_plugin.recbole_bridge.sequences import COLUMN
 
 
 @functools.cache

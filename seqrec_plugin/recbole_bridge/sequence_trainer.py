@@ -15,8 +15,8 @@ from seqrec_plugin.columns import LABEL
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.neighbours import item_vectors
 from seqrec_plugin.optimizers import RowAdamW, Together, step_size
-from seqrec_plugin.recbole_bridge.dataset import ROW
 from seqrec_plugin.recbole_bridge.options import training_options
+from seqrec_plugin.recbole_bridge.sequences import ROW
 from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer
 from seqrec_plugin.sampling import NegativeSampler, how_many, rowwise
 from seqrec_plugin.windows import batches, fill, share, windows

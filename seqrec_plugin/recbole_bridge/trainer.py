@@ -18,8 +18,8 @@ from recbole.utils import EvaluatorType
 
 from seqrec_plugin import distributed, metrics, ranking
 from seqrec_plugin.errors import BadData, Failed
-from seqrec_plugin.recbole_bridge.dataset import ROW, Sequences
 from seqrec_plugin.recbole_bridge.saving import get_random, save, set_random
+from seqrec_plugin.recbole_bridge.sequences import ROW, Sequences
 from seqrec_plugin.recbole_bridge.several import Share, SharedCollector, joined, own_random
 
 

@@ -9,7 +9,8 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 
 from seqrec_plugin.errors import BadData
-from seqrec_plugin.recbole_bridge.dataset import ROW, SequenceDataset
+from seqrec_plugin.recbole_bridge.dataset import SequenceDataset
+from seqrec_plugin.recbole_bridge.sequences import ROW
 from tests.conftest import AWKWARD, write_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
