@@ -30,16 +30,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from seqrec_plugin.columns import DTYPES, NEXT_TIME_GAP, EventColumns, Row
+from seqrec_plugin.columns import DTYPES, EventColumns, Row
 from seqrec_plugin.errors import BadData, WrongUsage
+from seqrec_plugin.run_info import FORMAT_VERSION, PURGING, Origins, RunInfo
 from seqrec_plugin.split import Split
-from seqrec_plugin.transforms import Transform
 from seqrec_plugin.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT_VERSION = 0
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "weights.safetensors"
@@ -54,87 +53,12 @@ LAST_FILE = "last.pt"
 ORIGINS_FILE = "origins.json"
 README_FILE = "README.txt"
 RECBOLE_FOLDER = "recbole"
-#: What `RunInfo.purged` says until a purge has come to its end.
-PURGING = "begun"
 _LISTED = (CONFIG_FILE, WEIGHTS_FILE, VOCABULARY_FILE, SPLIT_FILE, PROBE_FILE, METRICS_FILE, CURVE_FILE, RANKS_FILE)
 _OPTIONAL = (RANKS_FILE,)
 
 _NOTE = """This folder is a training run of seqrec. It holds user data (split.npz, ranks.npz, probe.jsonl,
 recbole/): keep it where the events themselves may be kept. What `seqrec export` makes of it holds none.
 """
-
-
-class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run that another came from: its folder's name, the sha256 of its weights, and its best epoch, from 0."""
-
-    run: str
-    weights: str
-    epoch: int
-
-
-class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The runs that a run came from.
-
-    `refit_of` is the run whose configuration and number of epochs were trained again, on all events; `began_from` the
-    one whose weights training began with.
-    """
-
-    refit_of: Origin | None = None
-    began_from: Origin | None = None
-
-
-class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`run.json`. `files` holds each sha256.
-
-    `ours` tells whether the model is in our registry, `imported` whether it is RecBole's own in our portable form;
-    where neither is so, only RecBole can run it. `columns` are what it reads beside the items. `parameters` counts the
-    numbers that are trained, `peak_memory` is in bytes, `cut` says that `time_limit` ended the training, `retired` are
-    the indices of items that are known and never recommended, `purged` is the day on which what was of users was
-    removed (or `PURGING`), `processes` trained together, each with so many `threads`. These and what follows are empty
-    in runs of older releases.
-    """
-
-    format_version: int
-    model: str
-    ours: bool
-    model_config: dict[str, Any]
-    dataset: str
-    data_sha256: str
-    n_items: int
-    max_history: int
-    exclude_seen: bool
-    seed: int
-    epoch: int
-    order: str
-    threads: int
-    seconds: float
-    versions: dict[str, str]
-    columns: tuple[str, ...] = ()
-    behaviors: tuple[str, ...] = ()
-    target_behaviors: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    transforms: dict[str, Transform] = {}
-    files: dict[str, str] = {}  # name → sha256
-    parameters: int = 0
-    peak_memory: int = 0
-    cut: bool = False
-    machine: str = ""
-    date: str = ""
-    imported: bool = False
-    origins: Origins = Origins()
-    retired: tuple[int, ...] = ()
-    purged: str = ""
-    processes: int = 1
-
-    @property
-    def told_target_time(self) -> bool:
-        """Whether the model read the time of the target itself, in evaluation too."""
-        return NEXT_TIME_GAP in self.columns
-
-    @property
-    def portable(self) -> bool:
-        """Whether the model runs without RecBole."""
-        return self.ours or self.imported
 
 
 #: `row`, `masked` and `unmasked`; or `row`, `label` and `probability`.

@@ -19,13 +19,14 @@ import torch
 from torch import Tensor
 
 from seqrec_plugin import building, checkpoint, imported, metrics, registry, training
-from seqrec_plugin.checkpoint import RunFolder, RunInfo
+from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
 from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.models import options
 from seqrec_plugin.recbole_bridge import data_files
 from seqrec_plugin.recbole_bridge.importing import first_scores, rebuild, resolve_stored
 from seqrec_plugin.recbole_bridge.settings import Resolved
+from seqrec_plugin.run_info import FORMAT_VERSION, RunInfo
 from seqrec_plugin.unpickling import Checkpoint, Inert, StoredTensor, plain
 
 #: How far the portable model's scores may be from RecBole's, absolute and relative.
@@ -84,7 +85,7 @@ def import_recbole(file: Path, output: Path, *, overrides: Iterable[str] = (), f
         run.save_split(split)
         exact = resolved.values["exact_time"]
         info = RunInfo(
-            format_version=checkpoint.FORMAT_VERSION,
+            format_version=FORMAT_VERSION,
             model=resolved.model,
             ours=resolved.ours,
             imported=not resolved.ours,

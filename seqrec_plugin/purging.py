@@ -11,6 +11,7 @@ import msgspec
 from seqrec_plugin import checkpoint, machine
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.errors import BadData
+from seqrec_plugin.run_info import PURGING
 
 #: What may hold something of users, with what it is.
 _OF_USERS = {
@@ -76,7 +77,7 @@ def purge(run: RunFolder) -> list[Held]:
     names = {found.name for found in gone}
     files = {name: sha256 for name, sha256 in info.files.items() if name not in names}
     try:
-        run.save_json(checkpoint.RUN_FILE, msgspec.structs.replace(info, files=files, purged=checkpoint.PURGING))
+        run.save_json(checkpoint.RUN_FILE, msgspec.structs.replace(info, files=files, purged=PURGING))
         for found in gone:
             _remove(run.path / found.name)
         run.write(checkpoint.README_FILE, _NOTE.encode())

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqrec_plugin import checkpoint, registry
-from seqrec_plugin.checkpoint import Origin, Origins, RunFolder
+from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import FEATURES, draw
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.models import options
@@ -26,6 +26,7 @@ from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.options import model_config, training_options
 from seqrec_plugin.recbole_bridge.reading import read_yaml
 from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, resolve
+from seqrec_plugin.run_info import Origin, Origins, RunInfo
 
 if TYPE_CHECKING:
     from seqrec_plugin.models.base import SequenceModel
@@ -230,7 +231,7 @@ def _misfit(run: RunFolder, key: str, before: Any, now: Any) -> WrongUsage:
     )
 
 
-def _matters(model_class: Any, config: Any, change: dict[str, Any], info: checkpoint.RunInfo) -> bool:
+def _matters(model_class: Any, config: Any, change: dict[str, Any], info: RunInfo) -> bool:
     """Whether an option changes the shape of a weight, or what a model of equal weights answers."""
     import torch
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from seqrec_plugin import checkpoint, distributed, estimating, machine, registry, starting
 from seqrec_plugin.building import build, contained, evaluate, retired, split_of, vocabulary_of, words
-from seqrec_plugin.checkpoint import RunFolder, RunInfo
+from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import Row
 from seqrec_plugin.curve import Curve, Enough
 from seqrec_plugin.errors import BadData, Failed, SeqrecError, WrongUsage
@@ -25,6 +25,7 @@ from seqrec_plugin.evaluating import set_threads
 from seqrec_plugin.recbole_bridge.data_files import check_data, data_file, titles_of
 from seqrec_plugin.recbole_bridge.options import numeric_transforms, training_options
 from seqrec_plugin.recbole_bridge.settings import Resolved
+from seqrec_plugin.run_info import FORMAT_VERSION, RunInfo
 from seqrec_plugin.split import Split
 from seqrec_plugin.starting import FRESH, Start
 
@@ -105,7 +106,7 @@ def train(
 
     config = trainer.config
     info = RunInfo(
-        format_version=checkpoint.FORMAT_VERSION,
+        format_version=FORMAT_VERSION,
         model=resolved.model,
         ours=resolved.ours,
         model_config=dataclasses.asdict(trainer.model.network.config) if resolved.ours else {},

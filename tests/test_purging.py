@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from seqrec_plugin import purging
-from seqrec_plugin.checkpoint import PURGING, RunFolder
+from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.cli import main
 from seqrec_plugin.errors import BadData
 from seqrec_plugin.recbole_bridge.settings import resolve
+from seqrec_plugin.run_info import PURGING
 from seqrec_plugin.runtime import Recommender
 from seqrec_plugin.starting import Start, configuration
 from seqrec_plugin.training import train
