@@ -1,8 +1,5 @@
 """RecBole's atomic files: nothing is guessed, nothing is lost, and every error has its line."""
 
-from fractions import Fraction
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,43 +105,6 @@ def test_a_missing_field_names_the_nearest(file):
     fails("dataset_invalid", lambda: table.exact_times("time_stamp"), "Did you mean 'timestamp'?")
 
 
-WHOLE = st.integers(-(2**63), 2**63 - 1).map(str)
-
-
-@given(st.lists(WHOLE, min_size=1))
-def test_whole_numbers_are_themselves(values):
-    keys = atomic.exact_times(values)
-    assert keys.dtype == np.int64
-    assert keys.tolist() == [int(value) for value in values]
-
-
-def test_whole_numbers_written_otherwise_are_themselves_too():
-    values = ["12.0", "1e9", "+7", "-3.", "1.5E1", "9223372036854775807.0", "9007199254740993", "-0.0"]
-    assert atomic.exact_times(values).tolist() == [12, 10**9, 7, -3, 15, 2**63 - 1, 2**53 + 1, 0]
-
-
-# At most ten decimals before eight digits: scaled, all of them fit int64.
-DECIMAL = st.one_of(
-    st.integers(-(10**8), 10**8).map(str),
-    st.decimals(-(10**8), 10**8, places=6, allow_nan=False).map(str),
-    st.floats(-1e6, 1e6, allow_subnormal=False).filter(lambda x: x == 0 or abs(x) > 1e-3).map(lambda x: f"{x:.8g}"),
-)
-
-
-@given(st.lists(DECIMAL, min_size=1))
-def test_keys_are_in_exactly_the_order_of_the_numbers(values):
-    keys = atomic.exact_times(values).tolist()
-    numbers = [Fraction(value) for value in values]
-    for a, x in zip(keys, numbers, strict=True):
-        for b, y in zip(keys, numbers, strict=True):
-            assert (a < b) == (x < y) and (a == b) == (x == y)
-
-
-def test_milliseconds_are_told_apart_at_todays_epoch():
-    keys = atomic.exact_times(["1700000000.124", "1700000000.123", "1700000000"])
-    assert keys.tolist() == [1700000000124, 1700000000123, 1700000000000]
-
-
 @pytest.mark.parametrize(
     ("value", "told"),
     [
@@ -167,10 +127,6 @@ def test_milliseconds_are_told_apart_at_todays_epoch():
 def test_what_is_no_time_is_refused_with_its_line(file, value, told):
     path = file(HEADER + f"1\t2\t3\n1\t2\t{value}\n")
     fails("dataset_invalid", lambda: atomic.read(path).exact_times("timestamp"), "line 3", str(path), told)
-
-
-def test_a_scale_that_does_not_fit_is_refused():
-    fails("dataset_invalid", lambda: atomic.exact_times(["9000000000000000000", "0.01"]), "line 2", "decimal places")
 
 
 def test_histories_are_in_exact_order_ties_in_file_order(file):

@@ -12,12 +12,13 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction, cat_interactions
 from recbole.utils import FeatureSource, FeatureType
 
-from seqrec_plugin import atomic, registry
+from seqrec_plugin import registry
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT, NEXT_BEHAVIOR, EventColumns, negatives
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.recbole_bridge.exact_reading import ExactReader, reading_by
 from seqrec_plugin.recbole_bridge.options import TrainingOptions, columns_read, fields_read, training_options
 from seqrec_plugin.recbole_bridge.sequences import COLUMN, ROW, Sequences
+from seqrec_plugin.times import unit_seconds
 
 _TIME, _BEHAVIOR, _FEATURES = "_time", "_behavior", "_features"
 
@@ -111,7 +112,7 @@ class _ExactDataset(SequentialDataset):  # type: ignore[misc]
         clock = options.TIMESTAMP_FIELD or self.time_field
         if clock in self.inter_feat or clock in fields_read(self.config["model"], self.config.final_config_dict):
             times = self._column(clock).to_numpy(np.float64)
-            self._raw[_TIME] = times * atomic.unit_seconds(times, options.time_unit)
+            self._raw[_TIME] = times * unit_seconds(times, options.time_unit)
         if options.target_behaviors or BEHAVIOR in columns or NEXT_BEHAVIOR in columns:
             self._raw[_BEHAVIOR], self.behaviors = self._read_behaviors(options.BEHAVIOR_FIELD)
             # A warm start keeps the names of its run, so that one may be known of which there is no event.

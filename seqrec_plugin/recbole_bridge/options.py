@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seqrec_plugin import atomic, registry, transforms
+from seqrec_plugin import registry, times, transforms
 from seqrec_plugin.columns import BEHAVIOR, FEATURES, NEXT_BEHAVIOR, NEXT_TIME_GAP, TIME_GAP
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.models import options
@@ -23,7 +23,7 @@ class DataOptions:
     time_unit: str = option(
         "auto",
         "Unit of TIME_FIELD, or of TIMESTAMP_FIELD; auto finds it by the numbers' size.",
-        choices=("auto", *atomic.UNITS),
+        choices=("auto", *times.UNITS),
     )
     TIMESTAMP_FIELD: str = option(
         "", "Field that gaps between events are read from; empty is TIME_FIELD, which gives their order either way."
