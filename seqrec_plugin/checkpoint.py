@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from seqrec_plugin.columns import DTYPES, EventColumns, Row
 from seqrec_plugin.errors import BadData, WrongUsage
-from seqrec_plugin.run_info import FORMAT_VERSION, PURGING, Origins, RunInfo
+from seqrec_plugin.run_info import FORMAT_VERSION, PURGING, Origin, Origins, RunInfo
 from seqrec_plugin.split import Split
 from seqrec_plugin.vocabulary import Vocabulary
 
@@ -199,6 +199,11 @@ class RunFolder:
             return msgspec.json.decode(self._read(ORIGINS_FILE), type=Origins)
         except (ValueError, RecursionError) as error:
             raise BadData("run_invalid", f"{self.path / ORIGINS_FILE} cannot be read: {error}.") from None
+
+    @property
+    def origin(self) -> Origin:
+        """What a run that comes from this one says of it."""
+        return Origin(self.path.resolve().name, self.info.files[WEIGHTS_FILE], self.info.epoch)
 
     def check_not_purged(self) -> None:
         """Whether the run still has its events.

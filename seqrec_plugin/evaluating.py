@@ -15,6 +15,8 @@ from seqrec_plugin.columns import NEXT, Row, negatives, padded
 from seqrec_plugin.errors import BadData, WrongUsage
 from seqrec_plugin.models import options
 from seqrec_plugin.models.base import SequenceModel
+from seqrec_plugin.models.combined import Combined
+from seqrec_plugin.run_info import RunInfo
 from seqrec_plugin.split import Split
 
 #: (item_seq, columns) → scores
@@ -33,18 +35,31 @@ def load_model(run: RunFolder) -> SequenceModel:
         if info.model in imported.MODELS:
             hint = f"Make a portable run of it: seqrec import-recbole {run.path}/recbole/{info.model}.pth -o …"
         raise BadData("run_invalid", f"{run.path} holds RecBole's own {info.model}, which only RecBole can run.", hint)
-    model_class: type[Any] = imported.load(info.model) if info.imported else registry.load(info.model)
-    known: dict[str, Any] = {"behaviors": info.behaviors, "features": info.features}
-    if info.transforms:
-        known["transforms"] = info.transforms
-    config = options.build(model_class.Config, info.model_config)
-    model: SequenceModel = model_class(config, info.n_items, **(known if model_class.reads(config) else {}))
+    model = _combined(info) if info.combined else _built(info.model, info.model_config, info)
     try:
         model.load_state_dict(run.weights())
     except RuntimeError as error:
         raise BadData("run_invalid", f"The weights in {run.path} do not fit {info.model}: {error}.") from None
     model.item_table.retire(info.retired)
     return model.eval()
+
+
+def _combined(info: RunInfo) -> SequenceModel:
+    try:
+        return Combined([_built(part["model"], part["config"], info) for part in info.model_config["parts"]])
+    except (KeyError, TypeError) as error:
+        raise BadData("run_invalid", f"The run does not say what it was combined of: {error!r}.") from None
+
+
+def _built(name: str, values: Mapping[str, Any], info: RunInfo) -> SequenceModel:
+    """An untrained model of a run."""
+    model_class: type[Any] = imported.load(name) if info.imported else registry.load(name)
+    known: dict[str, Any] = {"behaviors": info.behaviors, "features": info.features}
+    if info.transforms:
+        known["transforms"] = info.transforms
+    config = options.build(model_class.Config, values)
+    model: SequenceModel = model_class(config, info.n_items, **(known if model_class.reads(config) else {}))
+    return model
 
 
 def run_torch(model: SequenceModel, rows: Sequence[Row], state: Any = None) -> tuple[Any, Any]:
@@ -144,6 +159,12 @@ def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
             found = rank_targets(_scorer(model), split, rows, run.info.max_history, model.columns)
         results[part] = {"targets": len(rows), **summarise_ranks(found)}
     return results
+
+
+def rank_parts(model: SequenceModel, split: Split, max_history: int) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
+    """The ranks of the targets of `valid` and `test`: see `rank_targets`."""
+    parts = {"valid": split.valid, "test": split.test}
+    return {part: rank_targets(_scorer(model), split, rows, max_history, model.columns) for part, rows in parts.items()}
 
 
 def rank_validation(model: SequenceModel, split: Split, max_history: int) -> tuple[float, int]:

@@ -26,11 +26,12 @@ class Origins(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """The runs that a run came from.
 
     `refit_of` is the run whose configuration and number of epochs were trained again, on all events; `began_from` the
-    one whose weights training began with.
+    one whose weights training began with. `parts` are the runs whose models were combined into this one's.
     """
 
     refit_of: Origin | None = None
     began_from: Origin | None = None
+    parts: tuple[Origin, ...] = ()
 
 
 class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +83,11 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return NEXT_TIME_GAP in self.columns
 
     @property
+    def combined(self) -> bool:
+        """Whether the model is several models' mean; `model_config` then holds name and options of each."""
+        return bool(self.origins.parts)
+
+    @property
     def portable(self) -> bool:
         """Whether the model runs without RecBole."""
-        return self.ours or self.imported
+        return self.ours or self.imported or self.combined

@@ -26,7 +26,7 @@ from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.options import model_config, training_options
 from seqrec_plugin.recbole_bridge.reading import read_yaml
 from seqrec_plugin.recbole_bridge.settings import Resolved, Setting, resolve
-from seqrec_plugin.run_info import Origin, Origins, RunInfo
+from seqrec_plugin.run_info import Origins, RunInfo
 
 if TYPE_CHECKING:
     from seqrec_plugin.models.base import SequenceModel
@@ -45,7 +45,8 @@ class Start:
     @property
     def origins(self) -> Origins:
         """What the new run says of it."""
-        return Origins(*(None if run is None else _origin(run) for run in (self.refit, self.initial)))
+        refit, initial = (None if run is None else run.origin for run in (self.refit, self.initial))
+        return Origins(refit, initial)
 
     def check(self, output: Path) -> None:
         """Whether these runs can be started from.
@@ -66,22 +67,20 @@ class Start:
 FRESH = Start()
 
 
-def _origin(run: RunFolder) -> Origin:
-    info = run.info
-    return Origin(run.path.resolve().name, info.files[checkpoint.WEIGHTS_FILE], info.epoch)
-
-
 def _check_refit(run: RunFolder, initial: RunFolder | None) -> None:
     info, hint = run.info, ""
     if info.imported:
         wrong = "was imported, and no validation here chose its epochs"
+    elif info.combined:
+        wrong = "was not trained, but combined of others"
+        hint = "Refit each of those; a refit cannot be combined yet, for nothing measures it."
     elif info.origins.refit_of is not None:
         wrong = f"is a refit itself, of {info.origins.refit_of.run}"
         hint = "Refit a run that was validated."
     elif info.origins.began_from is not None and initial is None:
         wrong = f"began from the weights of {info.origins.began_from.run}, and so must its refit"
         hint = "Give --init-from with that run, too."
-    elif initial is not None and info.origins.began_from != _origin(initial):
+    elif initial is not None and info.origins.began_from != initial.origin:
         wrong = f"did not begin from the weights of {initial.path}"
         hint = "A refit begins as its run did."
     else:
@@ -91,6 +90,12 @@ def _check_refit(run: RunFolder, initial: RunFolder | None) -> None:
 
 def _check_initial(run: RunFolder) -> None:
     info = run.info
+    if info.combined:
+        raise WrongUsage(
+            "bad_value",
+            f"{run.path} was combined of other runs, and no training can begin from its weights.",
+            "Begin from one of those.",
+        )
     if not info.ours:
         raise WrongUsage(
             "bad_value",

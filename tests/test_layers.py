@@ -27,6 +27,7 @@ from seqrec_plugin.layers import (
     Residual,
     Stack,
     TimeLSTM,
+    Towers,
 )
 from seqrec_plugin.testing import LayerContract
 
@@ -68,6 +69,7 @@ EXAMPLES = {
     Dropout: lambda: Dropout(0.5),
     FeedForward: lambda: FeedForward(WIDTH, 11, 0.5),
     Residual: lambda: Residual(LSTM(WIDTH, WIDTH), WIDTH, 0.5),
+    Towers: lambda: Towers([LSTM(2, 2), GRU(WIDTH - 2, WIDTH - 2)], [2, WIDTH - 2]),
     Stack: lambda: Stack([LSTM(WIDTH, 5), Linear(5, 4), LSTM(4, 3)]),
 }
 

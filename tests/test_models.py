@@ -8,6 +8,7 @@ import torch
 from seqrec_plugin import registry
 from seqrec_plugin.errors import WrongUsage
 from seqrec_plugin.models import options
+from seqrec_plugin.models.combined import Combined
 from seqrec_plugin.models.lru4rec import LRU4Rec, LRU4RecConfig
 from seqrec_plugin.models.lstm4rec import LSTM4RecConfig
 from seqrec_plugin.testing import ModelContract
@@ -38,6 +39,18 @@ class TestModel(ModelContract):
         name, values = self.case
         model = registry.load(name)
         return model(options.build(model.Config, values), 30, behaviors=["view", "cart", "buy"], features=["price"])
+
+
+class TestCombined(ModelContract):
+    """Models of several kinds and widths, one of them without a residual."""
+
+    def build(self):
+        kinds = {"LSTM4Rec": {"hidden_size": 5}, "GRU4RecTied": {"num_layers": 1}, "LRU4Rec": {}, "RNN4Rec": {}}
+        parts = []
+        for width, (name, values) in enumerate(kinds.items(), start=6):
+            model = registry.load(name)
+            parts.append(model(options.build(model.Config, {"embedding_size": width, "hidden_size": 6, **values}), 30))
+        return Combined(parts)
 
 
 @pytest.mark.parametrize("name", ["LSTM4Rec", "GRU4RecTied"])

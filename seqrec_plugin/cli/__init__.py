@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Show a run's metrics, masked and unmasked.",
     "benchmark": "Train several models on one split and compare them.",
     "tune": "Search for a recipe's options on validation.",
+    "combine": "Make one run of several, whose scores are the mean of theirs.",
     "import-recbole": "Turn a RecBole checkpoint into a run folder.",
     "export": "Turn a run folder into a bundle, checked step by step.",
     "verify": "Check that a bundle is whole and answers its golden vectors.",

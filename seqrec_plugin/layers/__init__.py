@@ -14,6 +14,7 @@ from seqrec_plugin.layers.pointwise import Dropout, FeedForward, Gelu, LayerNorm
 from seqrec_plugin.layers.recurrent import GRU, LSTM, Elman
 from seqrec_plugin.layers.residual import Residual
 from seqrec_plugin.layers.smoothing import ExponentialMean, MovingMean, MovingMedian
+from seqrec_plugin.layers.towers import Towers
 
 __all__ = [
     "GRU",
@@ -44,5 +45,6 @@ __all__ = [
     "Stack",
     "State",
     "TimeLSTM",
+    "Towers",
     "linear_recurrence",
 ]

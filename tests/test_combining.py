@@ -1,0 +1,113 @@
+"""Runs combined into one: the mean of their scores, and in all else a run like any other."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from seqrec_plugin.checkpoint import RunFolder
+from seqrec_plugin.cli import main
+from seqrec_plugin.combining import combine
+from seqrec_plugin.errors import BadData, WrongUsage
+from seqrec_plugin.evaluating import evaluate_run, load_model
+from seqrec_plugin.exporting import export
+from seqrec_plugin.recbole_bridge.settings import resolve
+from seqrec_plugin.runtime import Recommender
+from seqrec_plugin.starting import Start
+from seqrec_plugin.training import train
+from tests.conftest import Silent, random_rows, reseal, write_dataset
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def other(recipe, tmp_path_factory):
+    """A run of another model, with wider vectors."""
+    options = ["model=GRU4RecTied", "embedding_size=12", "seed=1"]
+    return train(resolve(recipe, options), tmp_path_factory.mktemp("other") / "gru", Silent()).path
+
+
+@pytest.fixture(scope="module")
+def both(finished_run, other, tmp_path_factory):
+    runs = [RunFolder.open(finished_run), RunFolder.open(other)]
+    return combine(runs, tmp_path_factory.mktemp("combined") / "both").path
+
+
+def test_its_scores_are_the_mean_of_theirs(finished_run, other, both):
+    parts = [load_model(RunFolder.open(path)) for path in (finished_run, other)]
+    item_seq = torch.tensor([[0, 0, 3, 7], [1, 2, 3, 4], [0, 0, 0, 0]])
+    expected = torch.stack([part.score(item_seq) for part in parts]).mean(0)
+    torch.testing.assert_close(load_model(RunFolder.open(both)).score(item_seq), expected)
+
+
+def test_it_says_what_it_is_and_how_good(finished_run, other, both):
+    run = RunFolder.open(both)
+    assert run.info.model == "LSTM4Rec + GRU4RecTied"
+    assert [part.run for part in run.info.origins.parts] == [finished_run.name, other.name]
+    measured, saved = evaluate_run(run), run.metrics()
+    assert saved["test"] == measured["test"] and saved["valid"] == measured["valid"]
+    assert np.array_equal(run.ranks()["test"]["row"], RunFolder.open(other).ranks()["test"]["row"])
+
+
+def test_its_bundle_answers_with_a_carried_state(both, tmp_path):
+    """Exporting verifies the bundle; here is what a service does with it."""
+    export(both, tmp_path / "bundle", report=lambda check: None)
+    recommender = Recommender.load(tmp_path / "bundle")
+    session = recommender.session()
+    for item in ("i1", "i5", "i9"):
+        session.push([item])
+    carried, whole = session.recommend(k=5), recommender.recommend(["i1", "i5", "i9"], k=5)
+    assert [found.item for found in carried.items] == [found.item for found in whole.items]
+
+
+def test_the_command_combines_and_tells(finished_run, other, tmp_path):
+    output = tmp_path / "both"
+    words = ["combine", str(finished_run), str(other), "-o", str(output)]
+    done = CliRunner().invoke(main, [*words, "--json"])
+    assert done.exit_code == 0 and "LSTM4Rec + GRU4RecTied" in done.stderr
+    assert json.loads(done.stdout)["test"]["masked"] == RunFolder.open(output).metrics()["test"]["masked"]
+    again = CliRunner().invoke(main, words)
+    assert again.exit_code == 2 and "--force" in again.stderr
+
+
+def _fails(runs, output, reason):
+    with pytest.raises(WrongUsage, match=reason) as caught:
+        combine([RunFolder.open(path) for path in runs], output)
+    assert caught.value.code == "bad_value"
+    assert not output.exists()
+
+
+def test_what_does_not_go_together_is_refused(recipe, finished_run, other, both, tmp_path):
+    output = tmp_path / "out"
+    _fails([finished_run], output, "nothing to combine")
+    _fails([finished_run, both], output, "was combined itself")
+    write_dataset(tmp_path / "data", "shop", random_rows(seed=5))
+    elsewhere = train(resolve(recipe, [f"data_path={tmp_path / 'data'}", "epochs=1"]), tmp_path / "a", Silent())
+    _fails([finished_run, elsewhere.path], output, "the file of events is not the same")
+    longer = train(resolve(recipe, ["MAX_ITEM_LIST_LENGTH=9", "epochs=1"]), tmp_path / "b", Silent())
+    _fails([finished_run, other, longer.path], output, "MAX_ITEM_LIST_LENGTH is not the same")
+    timed = train(resolve(recipe, ["model=TimeLSTM4Rec", "epochs=1"]), tmp_path / "c", Silent())
+    _fails([finished_run, timed.path], output, "TimeLSTM4Rec, which cannot be combined")
+
+
+def test_it_is_not_trained_further(recipe, both, tmp_path):
+    run = RunFolder.open(both)
+    for start, reason in ((Start(refit=run), "combined of others"), (Start(initial=run), "no training can begin")):
+        with pytest.raises(WrongUsage, match=reason):
+            train(resolve(recipe), tmp_path / "run", Silent(), start=start)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_lost_its_parts_says_so(both, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(both, copy)
+    content = json.loads((copy / "run.json").read_text())
+    content["model_config"] = {}
+    (copy / "run.json").write_text(json.dumps(content))
+    reseal(copy)
+    with pytest.raises(BadData, match="combined of") as caught:
+        load_model(RunFolder.open(copy))
+    assert caught.value.code == "run_invalid"
