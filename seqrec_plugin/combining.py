@@ -42,6 +42,11 @@ def combine(runs: Sequence[RunFolder], output: Path, force: bool = False) -> Run
     started = time.monotonic()
     if len(runs) < 2:
         raise WrongUsage("bad_value", "One run alone is nothing to combine.", "Give two runs or more.")
+    places = [run.path.resolve() for run in runs]
+    if twice := [str(run.path) for run, place in zip(runs, places, strict=True) if places.count(place) > 1]:
+        raise WrongUsage("bad_value", f"{twice[0]} is given twice.", "Give each run once.")
+    if output.resolve() in places:
+        raise WrongUsage("bad_value", f"{output} is one of the runs to combine.", "Choose another output folder.")
     models = [_model(run) for run in runs]
     first, split = runs[0], runs[0].split()
     for other in runs[1:]:

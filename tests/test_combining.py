@@ -84,6 +84,7 @@ def test_what_does_not_go_together_is_refused(recipe, finished_run, other, both,
     output = tmp_path / "out"
     _fails([finished_run], output, "nothing to combine")
     _fails([finished_run, both], output, "was combined itself")
+    _fails([finished_run, other, finished_run], output, "given twice")
     write_dataset(tmp_path / "data", "shop", random_rows(seed=5))
     elsewhere = train(resolve(recipe, [f"data_path={tmp_path / 'data'}", "epochs=1"]), tmp_path / "a", Silent())
     _fails([finished_run, elsewhere.path], output, "the file of events is not the same")
@@ -91,6 +92,13 @@ def test_what_does_not_go_together_is_refused(recipe, finished_run, other, both,
     _fails([finished_run, other, longer.path], output, "MAX_ITEM_LIST_LENGTH is not the same")
     timed = train(resolve(recipe, ["model=TimeLSTM4Rec", "epochs=1"]), tmp_path / "c", Silent())
     _fails([finished_run, timed.path], output, "TimeLSTM4Rec, which cannot be combined")
+
+
+def test_no_run_is_lost_by_combining_into_it(finished_run, other):
+    runs = [RunFolder.open(finished_run), RunFolder.open(other)]
+    with pytest.raises(WrongUsage, match="one of the runs"):
+        combine(runs, other, force=True)
+    assert RunFolder.open(other).info.model == "GRU4RecTied"
 
 
 def test_it_is_not_trained_further(recipe, both, tmp_path):
