@@ -57,6 +57,14 @@ class Start:
         for run in (self.refit, self.initial):
             if run is not None and run.path.resolve() == output.resolve():
                 raise WrongUsage("bad_value", f"{output} is the run to start from.", "Choose another output folder.")
+        self.check_runs()
+
+    def check_runs(self) -> None:
+        """Whether runs of their kind can be started from, whatever is to be made.
+
+        Raises:
+            WrongUsage: `bad_value`.
+        """
         if self.refit is not None:
             _check_refit(self.refit, self.initial)
         if self.initial is not None:

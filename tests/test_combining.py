@@ -16,7 +16,6 @@ from seqrec_plugin.evaluating import evaluate_run, load_model
 from seqrec_plugin.exporting import export
 from seqrec_plugin.recbole_bridge.settings import resolve
 from seqrec_plugin.runtime import Recommender
-from seqrec_plugin.starting import Start
 from seqrec_plugin.training import train
 from tests.conftest import Silent, random_rows, reseal, write_dataset
 
@@ -101,11 +100,12 @@ def test_no_run_is_lost_by_combining_into_it(finished_run, other):
     assert RunFolder.open(other).info.model == "GRU4RecTied"
 
 
-def test_it_is_not_trained_further(recipe, both, tmp_path):
-    run = RunFolder.open(both)
-    for start, reason in ((Start(refit=run), "combined of others"), (Start(initial=run), "no training can begin")):
-        with pytest.raises(WrongUsage, match=reason):
-            train(resolve(recipe), tmp_path / "run", Silent(), start=start)
+@pytest.mark.parametrize(
+    ("option", "reason"), [("--refit", "combined of others"), ("--init-from", "no training can begin")]
+)
+def test_it_is_not_trained_further(both, tmp_path, option, reason):
+    done = CliRunner().invoke(main, ["train", option, str(both), "-o", str(tmp_path / "run")])
+    assert done.exit_code == 2 and reason in done.stderr
     assert not (tmp_path / "run").exists()
 
 

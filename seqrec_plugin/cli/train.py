@@ -163,6 +163,7 @@ def _what(
     from seqrec_plugin.starting import Start, configuration
 
     start = Start(*(None if path is None else RunFolder.open(path) for path in (refit, init_from)))
+    start.check_runs()
     if start.refit is not None:
         return configuration(start.refit, file, overrides, data), start
     assert start.initial is not None
