@@ -71,7 +71,7 @@ demo: demo-evaluate $(BUNDLE)/manifest.json
 	@echo "What to try next:"
 	@echo "  $(SEQREC) recommend $(BUNDLE) --history 1,71,95 --titles      another taste: Toy Story, The Lion King, Aladdin"
 	@echo "  $(SEQREC) inspect $(BUNDLE)                                   what the bundle says of itself"
-	@echo "  $(SEQREC) train configs/lstm_ml100k.yaml -o runs/mine --set hidden_size=128      a model of your own"
+	@echo "  $(SEQREC) train configs/lstm_ml100k.yaml -o runs/mine --set hidden_size=256      a model of your own"
 
 # From a CSV to probabilities: examples/shop says what is in it. Each step is made again only if what it reads is newer.
 SHOP := examples/shop
