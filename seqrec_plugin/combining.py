@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
 
 from seqrec_plugin import checkpoint, evaluating, machine
@@ -62,9 +62,7 @@ def combine(runs: Sequence[RunFolder], output: Path, force: bool = False) -> Run
         run.save_probe(first.probe())
         run.save_ranks(ranks)
         info = _info(runs, model, time.monotonic() - started)
-        results = {
-            part: {"targets": len(found["row"]), **evaluating.summarise_ranks(found)} for part, found in ranks.items()
-        }
+        results = evaluating.summarise_parts(ranks)
         run.save_json(checkpoint.METRICS_FILE, {"order": info.order, **results})
         run.save_lines(checkpoint.CURVE_FILE, [])
         run.finish(info)
@@ -113,30 +111,23 @@ def _info(runs: Sequence[RunFolder], model: SequenceModel, seconds: float) -> Ru
     from seqrec_plugin.training import versions
 
     infos = [run.info for run in runs]
-    first = infos[0]
-    parts: list[dict[str, Any]] = [{"model": info.model, "config": info.model_config} for info in infos]
-    return RunInfo(
+    return msgspec.structs.replace(
+        infos[0],  # what the runs have alike, and the first one's seed and threads
         format_version=FORMAT_VERSION,
         model=" + ".join(info.model for info in infos),
         ours=False,
-        model_config={"parts": parts},
-        dataset=first.dataset,
-        data_sha256=first.data_sha256,
-        n_items=first.n_items,
-        max_history=first.max_history,
-        exclude_seen=first.exclude_seen,
-        seed=first.seed,
+        model_config={"parts": [{"model": info.model, "config": info.model_config} for info in infos]},
         epoch=max(info.epoch for info in infos),
-        order=first.order,
-        threads=first.threads,
         seconds=round(seconds, 2),
         versions=versions(),
-        target_behaviors=first.target_behaviors,
+        files={},
         parameters=sum(p.numel() for p in model.parameters()),
+        peak_memory=0,
+        cut=any(info.cut for info in infos),
         machine=machine.processor(),
         date=machine.today(),
         origins=Origins(parts=tuple(run.origin for run in runs)),
-        retired=first.retired,
+        processes=1,
     )
 
 

@@ -147,24 +147,20 @@ def evaluate_run(run: RunFolder) -> dict[str, dict[str, Any]]:
         WrongUsage: `bad_value` for a refit, which has nothing held out.
     """
     check_measurable(run)
-    model, split = load_model(run), run.split()
-    results: dict[str, dict[str, Any]] = {}
-    for part in ("valid", "test"):
-        rows: npt.NDArray[np.int64] = getattr(split, part)
+    return summarise_parts(rank_parts(load_model(run), run.split(), run.info.max_history))
+
+
+def rank_parts(model: SequenceModel, split: Split, max_history: int) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """What is found of the targets of `valid` and `test`, where there are any: see `rank_targets`, `judge_targets`."""
+    found: dict[str, dict[str, npt.NDArray[Any]]] = {}
+    for part, rows in (("valid", split.valid), ("test", split.test)):
         if not len(rows):
             continue
         if model.task == "probability":
-            found = judge_targets(model, split, rows, run.info.max_history)
+            found[part] = judge_targets(model, split, rows, max_history)
         else:
-            found = rank_targets(_scorer(model), split, rows, run.info.max_history, model.columns)
-        results[part] = {"targets": len(rows), **summarise_ranks(found)}
-    return results
-
-
-def rank_parts(model: SequenceModel, split: Split, max_history: int) -> dict[str, dict[str, npt.NDArray[np.int64]]]:
-    """The ranks of the targets of `valid` and `test`: see `rank_targets`."""
-    parts = {"valid": split.valid, "test": split.test}
-    return {part: rank_targets(_scorer(model), split, rows, max_history, model.columns) for part, rows in parts.items()}
+            found[part] = rank_targets(_scorer(model), split, rows, max_history, model.columns)
+    return found
 
 
 def rank_validation(model: SequenceModel, split: Split, max_history: int) -> tuple[float, int]:
@@ -224,6 +220,11 @@ def judge_targets(
         return {"row": rows, "label": split.columns.label[rows], "probability": probability[:, 0]}
     label = np.tile(np.array([1, 0], dtype=np.float32), len(rows))
     return {"row": np.repeat(rows, 2), "label": label, "probability": probability.ravel()}
+
+
+def summarise_parts(found: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> dict[str, dict[str, Any]]:
+    """The metrics of each part, and its number of targets; of `rank_parts`."""
+    return {part: {"targets": len(np.unique(r["row"])), **summarise_ranks(r)} for part, r in found.items()}
 
 
 def summarise_ranks(ranks: Mapping[str, npt.NDArray[Any]]) -> dict[str, dict[str, float]]:

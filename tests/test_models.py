@@ -53,6 +53,14 @@ class TestCombined(ModelContract):
         return Combined(parts)
 
 
+def test_what_the_parts_never_recommend_their_mean_does_not_either():
+    parts = [registry.load("LSTM4Rec")(LSTM4RecConfig(embedding_size=8, hidden_size=8), 30) for _ in range(2)]
+    for part in parts:
+        part.item_table.retire((3, 5))
+    scores = Combined(parts).eval().score(torch.tensor([[7, 8]]))
+    assert torch.isneginf(scores[0]).nonzero().flatten().tolist() == [0, 3, 5]
+
+
 @pytest.mark.parametrize("name", ["LSTM4Rec", "GRU4RecTied"])
 @pytest.mark.parametrize("hidden", [8, 13])
 def test_weights_keep_the_names_that_runs_already_have(name, hidden):

@@ -48,6 +48,7 @@ class Combined(SequenceModel):
         with torch.no_grad():
             self.item_table.weight.copy_(torch.cat([table.weight for table in tables], dim=1))
             self.item_table.bias.copy_(torch.stack([table.bias for table in tables]).mean(0))
+            self.item_table.never.copy_(tables[0].never)
 
     def build_encoder(self, config: CombinedConfig) -> Layer:
         """See `SequenceModel.build_encoder`."""
