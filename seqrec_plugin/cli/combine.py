@@ -29,7 +29,7 @@ def command(runs: tuple[Path, ...], output: Path, force: bool, as_json: bool) ->
     from seqrec_plugin.combining import combine
 
     found = [RunFolder.open(path) for path in runs]
-    click.echo("Ranking the validation and test parts …", err=True)
+    click.echo("Loading the runs, to rank the validation and test parts …", err=True)
     run = combine(found, output, force)
     click.echo(f"{run.info.model} on {run.info.dataset}: in {output}", err=True)
     show_metrics(run.metrics(), as_json)
