@@ -81,7 +81,7 @@ def _check_refit(run: RunFolder, initial: RunFolder | None) -> None:
         wrong = "was imported, and no validation here chose its epochs"
     elif info.combined:
         wrong = "was not trained, but combined of others"
-        hint = "Refit each of those; a refit cannot be combined yet, for nothing measures it."
+        hint = f"Refit each of those, and combine the refits with --refit-of {run.path}."
     elif info.origins.refit_of is not None:
         wrong = f"is a refit itself, of {info.origins.refit_of.run}"
         hint = "Refit a run that was validated."

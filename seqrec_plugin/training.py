@@ -262,13 +262,18 @@ def _check_alike(data_sha256: str, resolved: Resolved) -> None:
 def _measured(trainer: BaselineTrainer, parts: Any, refit: RunFolder | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The metrics and ranks of valid and test; of a refit, which has nothing held out, those of its run."""
     if refit is not None:
-        before = {part: found for part, found in refit.metrics().items() if part in ("valid", "test")}
-        return {"before_refit": {"run": refit.path.resolve().name, "epoch": refit.info.epoch, **before}}, {}
+        return before_refit(refit), {}
     results, ranks = {}, {}
     for part, data in (("valid", parts[1]), ("test", parts[2])):
         results[part] = evaluate(trainer, data, part == "valid")
         ranks[part] = trainer.ranks
     return results, ranks
+
+
+def before_refit(run: RunFolder) -> dict[str, Any]:
+    """What the metrics of a refit say: those of the run that it is a refit of."""
+    before = {part: found for part, found in run.metrics().items() if part in ("valid", "test")}
+    return {"before_refit": {"run": run.path.resolve().name, "epoch": run.info.epoch, **before}}
 
 
 def _beginning(info: RunInfo, initial: RunFolder | None) -> dict[str, Any]:

@@ -89,8 +89,10 @@ def test_what_does_not_go_together_is_refused(recipe, finished_run, other, both,
     _fails([finished_run, elsewhere.path], output, "the file of events is not the same")
     longer = train(resolve(recipe, ["MAX_ITEM_LIST_LENGTH=9", "epochs=1"]), tmp_path / "b", Silent())
     _fails([finished_run, other, longer.path], output, "MAX_ITEM_LIST_LENGTH is not the same")
-    timed = train(resolve(recipe, ["model=TimeLSTM4Rec", "epochs=1"]), tmp_path / "c", Silent())
-    _fails([finished_run, timed.path], output, "TimeLSTM4Rec, which cannot be combined")
+    text = recipe.read_text().replace("LSTM4Rec", "LSTMRanker").replace("feed_forward_size: 16\n", "")
+    (tmp_path / "ranker.yaml").write_text(text)
+    ranker = train(resolve(tmp_path / "ranker.yaml", ["epochs=1"]), tmp_path / "c", Silent())
+    _fails([finished_run, ranker.path], output, "LSTMRanker, which cannot be combined")
 
 
 def test_no_run_is_lost_by_combining_into_it(finished_run, other):
@@ -119,3 +121,52 @@ def test_a_run_that_lost_its_parts_says_so(both, tmp_path):
     with pytest.raises(BadData, match="combined of") as caught:
         load_model(RunFolder.open(copy))
     assert caught.value.code == "run_invalid"
+
+
+def test_what_its_parts_read_it_reads(recipe, mixed, tmp_path):
+    """Scores are the mean of what each part says of the same events, in the run and in its bundle."""
+    shared = [f"data_path={mixed}", "dataset=mixed", "epochs=1", "BEHAVIOR_FIELD=behavior", "target_behaviors=[buy]"]
+    names = ("GRU4RecTied", "TimeLSTM4Rec", "BehaviorLSTM4Rec")
+    parts = [train(resolve(recipe, [*shared, f"model={name}"]), tmp_path / name, Silent()) for name in names]
+    run = combine(parts, tmp_path / "all")
+    assert run.info.columns == ("time_gap", "behavior", "next_behavior")
+    assert run.info.behaviors == parts[-1].info.behaviors
+    split = run.split()
+    rows = split.test[:5]
+    item_seq, read = split.inputs(rows, run.info.max_history)
+
+    def scores(model):
+        columns = split.columns.read(model.columns, read, rows[:, None], split.wanted)
+        return model.score(torch.from_numpy(item_seq), {n: torch.from_numpy(v) for n, v in columns.items()})
+
+    expected = torch.stack([scores(load_model(part)) for part in parts]).mean(0)
+    torch.testing.assert_close(scores(load_model(run)), expected)
+    assert evaluate_run(run)["test"] == run.metrics()["test"]
+    export(run.path, tmp_path / "bundle", report=lambda check: None)
+    answer = Recommender.load(tmp_path / "bundle").recommend(["i1"], time=[100], behavior=["view", "buy"], k=3)
+    assert len(answer.items) == 3
+
+
+def test_refits_make_the_refit_of_what_their_runs_made(finished_run, other, both, tmp_path):
+    """To be put to use: all events are learned from, and what is known of the quality is said of another run."""
+    refits = []
+    for path in (finished_run, other):
+        refits.append(tmp_path / f"{path.name}_all")
+        done = CliRunner().invoke(main, ["train", "--refit", str(path), "-o", str(refits[-1])])
+        assert done.exit_code == 0, done.stderr
+    _fails(refits, tmp_path / "out", "is a refit")
+    words = ["combine", *map(str, refits), "-o", str(tmp_path / "all"), "--refit-of", str(both)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0 and "The metrics are those of" in done.stderr
+    run = RunFolder.open(tmp_path / "all")
+    before = run.metrics()["before_refit"]
+    assert before["run"] == both.name and before["test"] == RunFolder.open(both).metrics()["test"]
+    with pytest.raises(WrongUsage, match="learned from all events"):
+        evaluate_run(run)
+    export(run.path, tmp_path / "bundle", report=lambda check: None)
+    card = (tmp_path / "bundle" / "README.md").read_text()
+    assert both.name in card
+    swapped = CliRunner().invoke(main, ["combine", *map(str, reversed(refits)), "-o", str(tmp_path / "b"), *words[-2:]])
+    assert swapped.exit_code == 2 and "in this order" in swapped.stderr
+    measured = CliRunner().invoke(main, [*words[:1], str(finished_run), str(other), *words[3:], "--force"])
+    assert measured.exit_code == 2 and "not the refits" in measured.stderr

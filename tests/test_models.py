@@ -41,16 +41,29 @@ class TestModel(ModelContract):
         return model(options.build(model.Config, values), 30, behaviors=["view", "cart", "buy"], features=["price"])
 
 
+def _combined(**kinds):
+    """Models of several kinds and widths as one."""
+    parts = []
+    for width, (name, values) in enumerate(kinds.items(), start=6):
+        model = registry.load(name)
+        config = options.build(model.Config, {"embedding_size": width, "hidden_size": 6, **values})
+        known = {"behaviors": ["view", "cart", "buy"]} if model.reads(config) else {}
+        parts.append(model(config, 30, **known))
+    return Combined(parts)
+
+
 class TestCombined(ModelContract):
-    """Models of several kinds and widths, one of them without a residual."""
+    """One of them without a residual."""
 
     def build(self):
-        kinds = {"LSTM4Rec": {"hidden_size": 5}, "GRU4RecTied": {"num_layers": 1}, "LRU4Rec": {}, "RNN4Rec": {}}
-        parts = []
-        for width, (name, values) in enumerate(kinds.items(), start=6):
-            model = registry.load(name)
-            parts.append(model(options.build(model.Config, {"embedding_size": width, "hidden_size": 6, **values}), 30))
-        return Combined(parts)
+        return _combined(LSTM4Rec={"hidden_size": 5}, GRU4RecTied={"num_layers": 1}, LRU4Rec={}, RNN4Rec={})
+
+
+class TestCombinedOfReaders(ModelContract):
+    """They read columns, one in cells that take the column itself, and one bends its answer by what is asked."""
+
+    def build(self):
+        return _combined(TimeLSTM4Rec={"cell": "time_lstm", "time_to_ask": True}, BehaviorLSTM4Rec={}, GRU4RecTied={})
 
 
 def test_what_the_parts_never_recommend_their_mean_does_not_either():

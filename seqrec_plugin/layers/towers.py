@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,14 +11,11 @@ from seqrec_plugin.layers.base import Emitter, Layer, Names, State
 
 
 class Towers(Layer):
-    """Gives each encoder its part of the input, and puts what they say side by side, divided by their number.
-
-    A score is the product of an item's vector with the output, so the sum over the parts: with the division it is the
-    mean of the encoders' own scores.
+    """Gives each encoder its part of the input, and puts what they say side by side.
 
     Args:
-        towers: the encoders; the output of each is as wide as its input.
-        widths: the width of each one's part.
+        towers: the encoders.
+        widths: the width of each one's part of the input.
     """
 
     def __init__(self, towers: Sequence[Layer], widths: Sequence[int]) -> None:
@@ -57,7 +53,7 @@ class Towers(Layer):
             y, then = (tower.forward_last if last else tower)(part, keep, state[own])
             said.append(y)
             after.extend(then)
-        return torch.cat(said, dim=-1) / len(said), tuple(after)
+        return torch.cat(said, dim=-1), tuple(after)
 
     def _emit(self, graph: Emitter, x: str, keep: str, state: Names, last: bool) -> tuple[str, Names]:
         said, after = [], list[str]()
@@ -66,5 +62,4 @@ class Towers(Layer):
             y, then = (tower.emit_last if last else tower.emit)(graph, part, keep, state[own])
             said.append(y)
             after.extend(then)
-        whole = graph.op("Concat", *said, axis=2)
-        return graph.op("Div", whole, graph.constant(np.float32(len(said)))), tuple(after)
+        return graph.op("Concat", *said, axis=2), tuple(after)
