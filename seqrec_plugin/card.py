@@ -20,7 +20,7 @@ It holds nothing about any user.
 | catalogue | {n_items} items |
 | history | the newest {max_history} events are read{carried} |
 | one answer | {answer} |
-{columns}{newcomer}{more}| trained | epoch {epoch}, seed {seed}{beginning} |
+{columns}{newcomer}{more}| trained | {trained}{beginning} |
 | agreement with torch | {absolute:.1e} at most, over {histories} histories |
 {metrics}
 ## From Python
@@ -102,9 +102,8 @@ def text(manifest: Manifest, vocabulary: Vocabulary) -> str:
         newcomer=f"| an empty history | not learned: {newcomer} |\n" if newcomer else "",
         more=_more(manifest),
         carried="; a state can be carried instead" if manifest.state else "; no state is carried",
-        epoch=manifest.provenance.epoch + 1,
+        trained=manifest.provenance.trained,
         beginning=_beginning(manifest),
-        seed=manifest.provenance.seed,
         absolute=manifest.parity.max_absolute,
         histories=manifest.parity.histories,
         metrics=_metrics(manifest),

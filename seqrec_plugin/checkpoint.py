@@ -120,7 +120,9 @@ class RunFolder:
             if not is_run:
                 raise BadData("run_invalid", f"{path} holds no run to resume.", "Leave out --resume to start one.")
         elif used and not (force and is_run):
-            hint = "Choose another folder, or give --resume to go on or --force to replace the run."
+            hint = "Choose another folder, or give --force to replace the run."
+            if is_run and not (path / RUN_FILE).is_file():
+                hint = "Choose another folder, or give --resume to go on or --force to replace the run."
             if not is_run:
                 hint = "Choose another folder; --force replaces only a folder that holds a run."
             raise WrongUsage("output_exists", f"The output folder {path} is already used.", hint)

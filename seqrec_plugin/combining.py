@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,14 +20,14 @@ from seqrec_plugin.models.combined import Combined, combinable
 from seqrec_plugin.run_info import FORMAT_VERSION, Origins, RunInfo
 from seqrec_plugin.split import Split
 
-#: What runs must have alike, beside items and split: key of `run.json` → what it is called.
+#: What runs of the same events must have alike: key of `run.json` → what it is called.
 _ALIKE = {
-    "data_sha256": "file of events",
-    "order": "order of events",
+    "order": "the order of events",
     "max_history": "MAX_ITEM_LIST_LENGTH",
-    "target_behaviors": "choice of target_behaviors",
-    "retired": "list of retired items",
+    "target_behaviors": "target_behaviors",
+    "retired": "the list of items that are never recommended",
 }
+_EVENTS = ("items", "offsets", "train", "valid", "test")
 
 
 def combine(runs: Sequence[RunFolder], output: Path, force: bool = False, refit: RunFolder | None = None) -> RunFolder:
@@ -45,12 +46,16 @@ def combine(runs: Sequence[RunFolder], output: Path, force: bool = False, refit:
     started = time.monotonic()
     if len(runs) < 2:
         raise WrongUsage("bad_value", "One run alone is nothing to combine.", "Give two runs or more.")
-    places = [run.path.resolve() for run in runs]
-    if twice := [str(run.path) for run, place in zip(runs, places, strict=True) if places.count(place) > 1]:
-        raise WrongUsage("bad_value", f"{twice[0]} is given twice.", "Give each run once.")
-    if output.resolve() in places:
-        raise WrongUsage("bad_value", f"{output} is one of the runs to combine.", "Choose another output folder.")
-    _check_measured(runs, refit)
+    for run in (*runs, *([] if refit is None else [refit])):
+        run.check_not_purged()
+        if output.resolve() == run.path.resolve():
+            raise WrongUsage("bad_value", f"{output} is one of the runs named.", "Choose another output folder.")
+    _check_different(runs)
+    if refit is None:
+        _check_measured(runs)
+    else:
+        _check_refits(runs, refit)
+    RunFolder.check_output(output, force)
     models = [_model(run) for run in runs]
     split = runs[0].split()
     for other in runs[1:]:
@@ -93,41 +98,60 @@ def _write(
     run.finish(_info(runs, model, refit, time.monotonic() - started))
 
 
-def _check_measured(runs: Sequence[RunFolder], refit: RunFolder | None) -> None:
-    """Runs that are measured make one that is; refits make the refit of one that is made of what they are refits of."""
-    if refit is None:
-        for run in runs:
-            if run.info.origins.refit_of is not None:
-                raise WrongUsage(
-                    "bad_value",
-                    f"{run.path} is a refit, which learned from all events: nothing could measure what it is part of.",
-                    "Combine the runs before their refit, and give that run with --refit-of to combine the refits.",
-                )
-            evaluating.check_measurable(run)
-        return
+def _check_different(runs: Sequence[RunFolder]) -> None:
+    """The mean of a model with itself is that model, at twice the cost."""
+    seen: dict[str, RunFolder] = {}
+    for run in runs:
+        other = seen.setdefault(run.origin.weights, run)
+        if other is not run:
+            same = f"{run.path} is given twice" if other.path == run.path else f"{run.path} is a copy of {other.path}"
+            raise WrongUsage("bad_value", f"{same}.", "Give each run once.")
+
+
+def _check_measured(runs: Sequence[RunFolder]) -> None:
+    """Of what learned from all events nothing could be measured."""
+    for run in runs:
+        if (of := run.info.origins.refit_of) is not None:
+            raise WrongUsage(
+                "bad_value",
+                f"{run.path} is a refit, which learned from all events: nothing could measure what it is part of.",
+                f"Combine the runs before their refit ({of.run} here), and then the refits with --refit-of.",
+            )
+
+
+def _check_refits(runs: Sequence[RunFolder], refit: RunFolder) -> None:
+    """Refits make the refit of a combined run, if they are those of its parts, in its order."""
     if not refit.info.combined or refit.info.origins.refit_of is not None:
+        wrong = f"{refit.path} is not what `seqrec combine` made of measured runs"
         raise WrongUsage(
-            "bad_value", f"{refit.path} is not what `seqrec combine` made of measured runs.", "Combine those first."
+            "bad_value", f"{wrong}.", "--refit-of names what the runs before their refit were combined to."
         )
     parts = refit.info.origins.parts
-    if [run.info.origins.refit_of for run in runs] != list(parts):
-        raise WrongUsage(
-            "bad_value",
-            f"The runs are not the refits of what {refit.path} was combined of.",
-            f"Give those of {', '.join(part.run for part in parts)}, in this order.",
-        )
+    hint = f"{refit.path} was combined of {', '.join(part.run for part in parts)}: give a refit of each, in this order."
+    if len(runs) != len(parts):
+        raise WrongUsage("bad_value", f"{refit.path} has {len(parts)} parts, but {len(runs)} runs are given.", hint)
+    for run, part in zip(runs, parts, strict=True):
+        of = run.info.origins.refit_of
+        if of is None:
+            raise WrongUsage("bad_value", f"{run.path} is no refit.", f"Make one: seqrec train --refit {run.path} -o …")
+        if of.weights != part.weights:
+            wrong = f"{run.path} is a refit of {of.run}, in the place of one of {part.run}"
+            if of.run == part.run:
+                wrong = f"{run.path} is a refit of another {of.run} than that which {refit.path} was combined of"
+                hint = "Where that run was trained anew, combine anew, too."
+            raise WrongUsage("bad_value", f"{wrong}.", hint)
 
 
 def _model(run: RunFolder) -> SequenceModel:
     info = run.info
     if info.combined:
         raise WrongUsage("bad_value", f"{run.path} was combined itself.", "Give the runs that it was combined of.")
-    model = evaluating.load_model(run)
-    if not info.ours or not combinable(model):
+    model = evaluating.load_model(run) if info.ours else None
+    if model is None or not combinable(model):
         raise WrongUsage(
             "bad_value",
-            f"{run.path} holds a {info.model}, which cannot be combined: only models of `seqrec models` that score the "
-            "next item can, and read no numbers.",
+            f"{run.path} holds a {info.model}, which cannot be combined.",
+            "Models that `seqrec models` lists can, but for those that give probabilities or read numbers.",
         )
     return model
 
@@ -138,24 +162,41 @@ def _joined(first: RunFolder, other: RunFolder, split: Split) -> Split:
     Scores have a mean only where they are of the same items, and a measure only where the split is the same.
     """
     theirs = other.split()
-    known, more = ({n: v for n, v in vars(s.columns).items() if v is not None} for s in (split, theirs))
-    different = [name for key, name in _ALIKE.items() if getattr(first.info, key) != getattr(other.info, key)]
-    if not different:
-        arrays = ("items", "offsets", "train", "valid", "test")
-        if not all(np.array_equal(getattr(split, name), getattr(theirs, name)) for name in arrays):
-            different = ["split"]
-        elif first.vocabulary().tokens != other.vocabulary().tokens:
-            different = ["list of items"]
-        else:
-            both = [name for name in known if name in more]
-            different = [f"{name} of the events" for name in both if not np.array_equal(known[name], more[name])]
-    if different:
+    if wrong := _difference(first, other, split, theirs):
         raise WrongUsage(
             "bad_value",
-            f"{first.path} and {other.path} cannot be combined: the {different[0]} is not the same.",
-            "Train both on the same data, with the same keys of data and evaluation.",
+            f"{first.path} and {other.path} cannot be combined: {wrong}.",
+            "Train both on the same data, with the same options of what is read and held out.",
         )
-    return dataclasses.replace(split, columns=EventColumns(**known | more), wanted=split.wanted or theirs.wanted)
+    columns = {name: value for found in (theirs, split) for name, value in _known(found).items()}
+    return dataclasses.replace(split, columns=EventColumns(**columns), wanted=split.wanted or theirs.wanted)
+
+
+def _difference(first: RunFolder, other: RunFolder, split: Split, theirs: Split) -> str:
+    """What keeps two runs apart; empty, if nothing does."""
+    one, two = first.info, other.info
+    if one.data_sha256 != two.data_sha256:
+        return f"their files of events differ ({one.dataset}, {two.dataset})"
+    for key, name in _ALIKE.items():
+        mine, its = getattr(one, key), getattr(two, key)
+        if mine != its:
+            return f"{name} is {_told(mine)} in one, and {_told(its)} in the other"
+    if first.vocabulary().tokens != other.vocabulary().tokens:
+        return "their items are numbered otherwise, as after --init-from"
+    if not all(np.array_equal(getattr(split, name), getattr(theirs, name)) for name in _EVENTS):
+        return "what they hold out is not the same"
+    mine, its = _known(split), _known(theirs)
+    unlike = [name for name in mine if name in its and not np.array_equal(mine[name], its[name])]
+    return f"they read another {unlike[0]} of the events" if unlike else ""
+
+
+def _known(split: Split) -> dict[str, Any]:
+    """What a run knows of its events beside their items, by name."""
+    return {name: value for name, value in vars(split.columns).items() if value is not None}
+
+
+def _told(value: Any) -> str:
+    return (", ".join(map(str, value)) or "empty") if isinstance(value, tuple) else str(value)
 
 
 def _info(runs: Sequence[RunFolder], model: SequenceModel, refit: RunFolder | None, seconds: float) -> RunInfo:
@@ -168,7 +209,12 @@ def _info(runs: Sequence[RunFolder], model: SequenceModel, refit: RunFolder | No
         format_version=FORMAT_VERSION,
         model=" + ".join(info.model for info in infos),
         ours=False,
-        model_config={"parts": [{"model": info.model, "config": info.model_config} for info in infos]},
+        model_config={
+            "parts": [
+                {"model": info.model, "epoch": info.epoch, "seed": info.seed, "config": info.model_config}
+                for info in infos
+            ]
+        },
         exclude_seen=all(info.exclude_seen for info in infos),
         columns=model.columns,
         behaviors=model.behaviors,

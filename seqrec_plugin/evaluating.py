@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seqrec_plugin import imported, metrics, ranking, registry
+from seqrec_plugin import checkpoint, imported, metrics, ranking, registry
 from seqrec_plugin.checkpoint import RunFolder
 from seqrec_plugin.columns import NEXT, Row, negatives, padded
 from seqrec_plugin.errors import BadData, WrongUsage
@@ -136,7 +136,8 @@ def check_measurable(run: RunFolder) -> None:
         raise WrongUsage(
             "bad_value",
             f"{run.path} learned from all events, so that none is left to measure it on.",
-            f"What is known of its quality is that of {refitted.run}, the run it is a refit of; see its metrics.json.",
+            f"What is known of its quality was measured on the run before the refit ('{refitted.run}'), and stands in "
+            f"{run.path / checkpoint.METRICS_FILE}.",
         )
 
 

@@ -79,6 +79,14 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     newcomer: str = ""
     numbers: dict[str, Number] = {}
 
+    @property
+    def trained(self) -> str:
+        """Best epoch and seed, for people; of a combined model those of each part."""
+        parts = self.config.get("parts")
+        if isinstance(parts, list) and all(isinstance(part, dict) and "epoch" in part for part in parts):
+            return "; ".join(f"{part['model']} epoch {part['epoch'] + 1}, seed {part['seed']}" for part in parts)
+        return f"epoch {self.epoch + 1}, seed {self.seed}"
+
 
 class Parity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far onnxruntime was from torch when the bundle was written, on scores, embedding and state."""

@@ -51,9 +51,14 @@ def test_it_says_what_it_is_and_how_good(finished_run, other, both):
     assert np.array_equal(run.ranks()["test"]["row"], RunFolder.open(other).ranks()["test"]["row"])
 
 
-def test_its_bundle_answers_with_a_carried_state(both, tmp_path):
+def test_its_bundle_answers_with_a_carried_state(finished_run, other, both, tmp_path):
     """Exporting verifies the bundle; here is what a service does with it."""
     export(both, tmp_path / "bundle", report=lambda check: None)
+    told = CliRunner().invoke(main, ["inspect", str(tmp_path / "bundle")]).stdout
+    parts = [RunFolder.open(path).info for path in (finished_run, other)]
+    trained = "; ".join(f"{info.model} epoch {info.epoch + 1}, seed {info.seed}" for info in parts)
+    assert trained in told and "GRU4RecTied: embedding_size 12" in told
+    assert trained in (tmp_path / "bundle" / "README.md").read_text()
     recommender = Recommender.load(tmp_path / "bundle")
     session = recommender.session()
     for item in ("i1", "i5", "i9"):
@@ -67,6 +72,10 @@ def test_the_command_combines_and_tells(finished_run, other, tmp_path):
     words = ["combine", str(finished_run), str(other), "-o", str(output)]
     done = CliRunner().invoke(main, [*words, "--json"])
     assert done.exit_code == 0 and "LSTM4Rec + GRU4RecTied" in done.stderr
+    alone = [RunFolder.open(path).metrics()["valid"]["masked"]["NDCG@10"] for path in (finished_run, other)]
+    score = RunFolder.open(output).metrics()["valid"]["masked"]["NDCG@10"]
+    assert f"{score:.4f}, of {finished_run} {alone[0]:.4f}, {other} {alone[1]:.4f}." in done.stderr
+    assert ("no better than" in done.stderr) == (score <= max(alone))
     assert json.loads(done.stdout)["test"]["masked"] == RunFolder.open(output).metrics()["test"]["masked"]
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 2 and "--force" in again.stderr
@@ -84,11 +93,13 @@ def test_what_does_not_go_together_is_refused(recipe, finished_run, other, both,
     _fails([finished_run], output, "nothing to combine")
     _fails([finished_run, both], output, "was combined itself")
     _fails([finished_run, other, finished_run], output, "given twice")
+    shutil.copytree(finished_run, tmp_path / "copied")
+    _fails([finished_run, other, tmp_path / "copied"], output, "is a copy of")
     write_dataset(tmp_path / "data", "shop", random_rows(seed=5))
     elsewhere = train(resolve(recipe, [f"data_path={tmp_path / 'data'}", "epochs=1"]), tmp_path / "a", Silent())
-    _fails([finished_run, elsewhere.path], output, "the file of events is not the same")
+    _fails([finished_run, elsewhere.path], output, r"their files of events differ \(shop, shop\)")
     longer = train(resolve(recipe, ["MAX_ITEM_LIST_LENGTH=9", "epochs=1"]), tmp_path / "b", Silent())
-    _fails([finished_run, other, longer.path], output, "MAX_ITEM_LIST_LENGTH is not the same")
+    _fails([finished_run, other, longer.path], output, "MAX_ITEM_LIST_LENGTH is 8 in one, and 9 in the other")
     text = recipe.read_text().replace("LSTM4Rec", "LSTMRanker").replace("feed_forward_size: 16\n", "")
     (tmp_path / "ranker.yaml").write_text(text)
     ranker = train(resolve(tmp_path / "ranker.yaml", ["epochs=1"]), tmp_path / "c", Silent())
@@ -97,7 +108,7 @@ def test_what_does_not_go_together_is_refused(recipe, finished_run, other, both,
 
 def test_no_run_is_lost_by_combining_into_it(finished_run, other):
     runs = [RunFolder.open(finished_run), RunFolder.open(other)]
-    with pytest.raises(WrongUsage, match="one of the runs"):
+    with pytest.raises(WrongUsage, match="one of the runs named"):
         combine(runs, other, force=True)
     assert RunFolder.open(other).info.model == "GRU4RecTied"
 
@@ -166,7 +177,15 @@ def test_refits_make_the_refit_of_what_their_runs_made(finished_run, other, both
     export(run.path, tmp_path / "bundle", report=lambda check: None)
     card = (tmp_path / "bundle" / "README.md").read_text()
     assert both.name in card
-    swapped = CliRunner().invoke(main, ["combine", *map(str, reversed(refits)), "-o", str(tmp_path / "b"), *words[-2:]])
-    assert swapped.exit_code == 2 and "in this order" in swapped.stderr
-    measured = CliRunner().invoke(main, [*words[:1], str(finished_run), str(other), *words[3:], "--force"])
-    assert measured.exit_code == 2 and "not the refits" in measured.stderr
+    for runs, output, reason in (
+        (refits[::-1], "b", "in the place of one of shop"),
+        ([finished_run, refits[1]], "b", "shop is no refit"),
+        (refits[:1] + refits, "b", "given twice"),
+        ([*refits, finished_run], "b", "has 2 parts, but 3 runs are given"),
+        (refits, both, "is one of the runs named"),
+    ):
+        done = CliRunner().invoke(
+            main, ["combine", *map(str, runs), "-o", str(tmp_path / output), "--refit-of", str(both), "--force"]
+        )
+        assert done.exit_code == 2 and reason in done.stderr
+    assert RunFolder.open(both).info.combined

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from seqrec_plugin.checkpoint import RunFolder
 
 
 @click.command()
@@ -23,7 +28,7 @@ def command(runs: tuple[Path, ...], output: Path, refit_of: Path | None, force: 
 
     RUNS are trained on the same data and split, with the same or other models and seeds; all but those that read
     numbers or give probabilities go together. The new run evaluates and exports like any other: one graph, one state.
-    It is better than each of its parts, as a rule, and costs what they cost together.
+    It is better than each of its parts, as a rule, which it checks on validation, and costs what they cost together.
 
     To put it to use, refit each part on all events (`seqrec train --refit`), and combine the refits with --refit-of.
 
@@ -44,7 +49,22 @@ def command(runs: tuple[Path, ...], output: Path, refit_of: Path | None, force: 
     run = combine(found, output, force, refit)
     click.echo(f"{run.info.model} on {run.info.dataset}: in {output}", err=True)
     metrics = run.metrics()
-    if refit is not None and not as_json:
+    if refit is None:
+        click.echo(_beside_its_parts(run, found), err=True)
+    elif not as_json:
         click.echo(f"The metrics are those of {refit.path}: nothing is held out of a refit.", err=True)
         metrics = metrics["before_refit"]
     show_metrics(metrics, as_json)
+
+
+def _beside_its_parts(run: RunFolder, parts: Sequence[RunFolder]) -> str:
+    """Whether it was worth it, on validation."""
+
+    def score(of: RunFolder) -> float:
+        value: float = of.metrics()["valid"]["masked"]["NDCG@10"]
+        return value
+
+    best = max(parts, key=score)
+    each = ", ".join(f"{part.path} {score(part):.4f}" for part in parts)
+    found = f"NDCG@10 on validation, masked: {score(run):.4f}, of {each}."
+    return found if score(run) > score(best) else f"{found} It is no better than {best.path} alone."

@@ -50,8 +50,13 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Lines of a name and a value; a further line of the same fact has no name."""
     manifest, made = bundle.manifest, bundle.manifest.provenance
     yield "bundle", f"{bundle.id}, format {manifest.format_version}"
-    yield "model", f"{made.model}, epoch {made.epoch + 1}, seed {made.seed}"
-    yield from _named("config", [f"{key}: {value}" for key, value in made.config.items()])
+    yield "model", made.model
+    yield "trained", made.trained
+    parts = made.config.get("parts")
+    if isinstance(parts, list):
+        yield from _named("parts", [_part(part) for part in parts if isinstance(part, dict)])
+    else:
+        yield from _named("config", [f"{key}: {value}" for key, value in made.config.items()])
     yield "data", f"{made.dataset}, sha256 {made.data_sha256}"
     yield from _named("quality", list(_metrics(made.metrics)) or ["not measured"])
     yield "task", manifest.task
@@ -81,6 +86,13 @@ def _facts(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield from _named("made with", [f"{package} {version}" for package, version in made.versions.items()])
 
 
+def _part(part: dict[str, Any]) -> str:
+    """One of the runs that were combined, and its options."""
+    config = part.get("config")
+    options = ", ".join(f"{key} {value}" for key, value in config.items()) if isinstance(config, dict) else ""
+    return f"{part.get('model')}: {options}"
+
+
 def _named(name: str, values: list[str]) -> Iterator[tuple[str, str]]:
     for i, value in enumerate(values):
         yield ("" if i else name), value
@@ -90,6 +102,8 @@ def _metrics(metrics: dict[str, Any]) -> Iterator[str]:
     """One line for each innermost table: `test, masked: NDCG@10 0.1234, …`."""
     numbers = {key: value for key, value in metrics.items() if not isinstance(value, dict)}
     if numbers:
+        if isinstance(numbers.get("epoch"), int):
+            numbers["epoch"] += 1  # counted from 1 wherever people read it
         yield ", ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
     for key, value in metrics.items():
         if isinstance(value, dict):

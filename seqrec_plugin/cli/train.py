@@ -196,3 +196,5 @@ def _show(resolved: object, quiet: bool) -> None:
     rest = len(resolved.settings) - len(shown)
     others = "values of that run" if quiet else f"defaults of {resolved.model} and RecBole"
     click.echo(f"  and {rest} {others} (all in the run's config.yaml)", err=True)
+    if resolved.left_out:
+        click.echo(f"  without what {resolved.model} has no option for: {', '.join(resolved.left_out)}", err=True)

@@ -81,6 +81,8 @@ class Resolved:
     model: str
     dataset: str
     settings: dict[str, Setting]
+    #: Options of the file's own model that the one chosen in its place does not have.
+    left_out: tuple[str, ...] = ()
 
     @property
     def ours(self) -> bool:
@@ -110,6 +112,8 @@ class Resolved:
 def resolve(file: Path, overrides: Iterable[str] = (), data: Path | None = None) -> Resolved:
     """Read a YAML file and `key=value` overrides into the effective configuration.
 
+    Where the overrides choose another model, what the file says of its own model only is left out.
+
     Args:
         file: the user's.
         overrides: the texts of `--set`.
@@ -127,11 +131,21 @@ def resolve(file: Path, overrides: Iterable[str] = (), data: Path | None = None)
     for key in ("data_path", "dataset"):
         if data is not None and key in changed:
             raise WrongUsage("bad_value", f"--data says where the data are, and so does --set {key}.", "Give one.")
-    given |= changed
+    left_out = _only_of_its_model(given, changed)
+    given = {key: setting for key, setting in given.items() if key not in left_out} | changed
     if "models" in given:
         hint = f"Run it with: seqrec benchmark {file}"
         raise WrongUsage("bad_value", f"{file.name} is a benchmark of several models, not a recipe of one.", hint)
-    return resolve_given(given, file.name)
+    return dataclasses.replace(resolve_given(given, file.name), left_out=left_out)
+
+
+def _only_of_its_model(given: Mapping[str, Setting], changed: Mapping[str, Setting]) -> tuple[str, ...]:
+    """The keys of a file that its model has and the one of the overrides does not."""
+    if "model" not in changed or "model" not in given or changed["model"].value == given["model"].value:
+        return ()
+    dataset = {**given, **changed}.get("dataset", Setting("", "")).value
+    its_own, chosen = (defaults_of(named["model"].value, str(dataset)) for named in (given, changed))
+    return tuple(key for key in given if key in its_own and key not in chosen)
 
 
 def read_recipe(file: Path) -> dict[str, Any]:

@@ -40,6 +40,20 @@ def test_a_mistyped_key_is_an_error_that_names_the_nearest(file, override, neare
     assert caught.value.code == "unknown_key"
 
 
+def test_a_recipe_serves_another_model_without_what_only_its_own_knows(tmp_path):
+    """A typo stays an error, and so does an option that is asked for where the model is."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("model: LSTM4Rec\ndataset: ml-100k\nhidden_size: 32\nitem_vectors: neighbours\n")
+    resolved = resolve(recipe, ["model=GRU4Rec"])
+    assert resolved.left_out == ("item_vectors",) and resolved.values["hidden_size"] == 32
+    assert resolve(recipe, ["model=GRU4RecTied"]).left_out == ()
+    with pytest.raises(WrongUsage, match="no option 'item_vectors' for GRU4Rec"):
+        resolve(recipe, ["model=GRU4Rec", "item_vectors=random"])
+    recipe.write_text("model: LSTM4Rec\ndataset: ml-100k\nhiden_size: 32\n")
+    with pytest.raises(WrongUsage, match="hiden_size"):
+        resolve(recipe, ["model=GRU4Rec"])
+
+
 @pytest.mark.parametrize("model", ["LSTM4Rek", "lstm4rec", "GRU4Recc"])
 def test_an_unknown_model_names_the_nearest(file, model):
     with pytest.raises(WrongUsage) as caught:
