@@ -2,7 +2,8 @@
 
     python benchmarks/combined.py runs/benchmark_beauty GRU4RecTied+LSTM4Rec GRU4RecTied+LSTM4Rec+LRU4Rec
 
-The folder is what `seqrec benchmark` wrote: LABEL/seed-N. Only seeds that all named models have count.
+The folder is what `seqrec benchmark` wrote (its `-o`): LABEL/seed-N. Only seeds that all named models have count. With
+`--together` the runs of all seeds are one instead; there is one such run of a name, and so no spread.
 """
 
 from __future__ import annotations
@@ -40,24 +41,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("combinations", nargs="+", metavar="LABEL+LABEL")
+    parser.add_argument("--together", action="store_true", help="all seeds of the named models as one run")
     arguments = parser.parse_args()
     combinations = [name.split("+") for name in arguments.combinations]
     labels = list(dict.fromkeys(label for labels in combinations for label in labels))
-    common = sorted(set.intersection(*(seeds(arguments.folder, label) for label in labels)))
+    found = {label: sorted(seeds(arguments.folder, label)) for label in labels}
+    common = sorted(set.intersection(*map(set, found.values())))
     if not common:
         parser.error(f"{arguments.folder} has no seed of which all of {', '.join(labels)} are finished.")
-    print(f"{machine.describe()}; seeds {', '.join(map(str, common))}; masked\n")
+
+    def runs_of(label: str, wanted: list[int]) -> list[RunFolder]:
+        return [RunFolder.open(arguments.folder / label / f"seed-{seed}") for seed in wanted]
+
+    counted = "all" if arguments.together else ", ".join(map(str, common))
+    print(f"{machine.describe()}; seeds {counted}; masked\n")
     print("| model | validation NDCG@10 | validation HR@10 | test NDCG@10 | test HR@10 | parameters |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for label in labels:
-        print(row(label, [RunFolder.open(arguments.folder / label / f"seed-{seed}") for seed in common]))
+        print(row(label, runs_of(label, found[label] if arguments.together else common)), flush=True)
     with tempfile.TemporaryDirectory() as made:
         for parts in combinations:
-            runs = []
-            for seed in common:
-                found = [RunFolder.open(arguments.folder / label / f"seed-{seed}") for label in parts]
-                runs.append(combine(found, Path(made) / f"{'+'.join(parts)}-{seed}"))
-            print(row(" + ".join(parts), runs), flush=True)
+            if arguments.together:
+                name = " + ".join(f"{len(found[label])} {label}" for label in parts)
+                groups = [[run for label in parts for run in runs_of(label, found[label])]]
+            else:
+                name = " + ".join(parts)
+                groups = [[run for label in parts for run in runs_of(label, [seed])] for seed in common]
+            runs = [combine(group, Path(made) / f"{name}-{i}") for i, group in enumerate(groups)]
+            print(row(name, runs), flush=True)
 
 
 if __name__ == "__main__":
