@@ -46,10 +46,10 @@ def combine(runs: Sequence[RunFolder], output: Path, force: bool = False, refit:
     started = time.monotonic()
     if len(runs) < 2:
         raise WrongUsage("bad_value", "One run alone is nothing to combine.", "Give two runs or more.")
-    for run in (*runs, *([] if refit is None else [refit])):
+    for run in runs:
         run.check_not_purged()
-        if output.resolve() == run.path.resolve():
-            raise WrongUsage("bad_value", f"{output} is one of the runs named.", "Choose another output folder.")
+    if output.resolve() in [run.path.resolve() for run in (*runs, *filter(None, [refit]))]:
+        raise WrongUsage("bad_value", f"{output} is one of the runs named.", "Choose another output folder.")
     _check_different(runs)
     if refit is None:
         _check_measured(runs)
