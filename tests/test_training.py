@@ -344,8 +344,12 @@ def test_a_used_output_folder_is_refused(recipe, finished_run, tmp_path):
         with pytest.raises(WrongUsage, match="already used"):
             train(resolve(recipe), other, Silent(), force=force)
     assert (other / "thesis.txt").read_text() == "mine"
-    with pytest.raises(WrongUsage, match="--resume"):
+    with pytest.raises(WrongUsage, match=r"give --force to replace the run\.$"):
         train(resolve(recipe), finished_run, Silent())
+    unfinished = shutil.copytree(finished_run, tmp_path / "unfinished")
+    (unfinished / "run.json").unlink()
+    with pytest.raises(WrongUsage, match="--resume to go on or --force"):
+        train(resolve(recipe), unfinished, Silent())
 
 
 def test_force_replaces_a_run(recipe, finished_run, tmp_path):
