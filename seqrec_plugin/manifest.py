@@ -83,8 +83,11 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def trained(self) -> str:
         """Best epoch and seed, for people; of a combined model those of each part."""
         parts = self.config.get("parts")
-        if isinstance(parts, list) and all(isinstance(part, dict) and "epoch" in part for part in parts):
-            return "; ".join(f"{part['model']} epoch {part['epoch'] + 1}, seed {part['seed']}" for part in parts)
+        try:
+            if isinstance(parts, list) and parts:
+                return "; ".join(f"{part['model']} epoch {part['epoch'] + 1}, seed {part['seed']}" for part in parts)
+        except (KeyError, TypeError):
+            pass  # an older release's, or a stranger's: `config` is whatever somebody wrote
         return f"epoch {self.epoch + 1}, seed {self.seed}"
 
 

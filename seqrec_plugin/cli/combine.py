@@ -49,11 +49,11 @@ def command(runs: tuple[Path, ...], output: Path, refit_of: Path | None, force: 
     run = combine(found, output, force, refit)
     click.echo(f"{run.info.model} on {run.info.dataset}: in {output}", err=True)
     metrics = run.metrics()
-    if refit is None:
-        click.echo(_beside_its_parts(run, found), err=True)
-    elif not as_json:
+    if refit is not None and not as_json:
         click.echo(f"The metrics are those of {refit.path}: nothing is held out of a refit.", err=True)
         metrics = metrics["before_refit"]
+    elif "valid" in metrics:
+        click.echo(_beside_its_parts(run, found), err=True)
     show_metrics(metrics, as_json)
 
 

@@ -108,7 +108,6 @@ def combinable(model: SequenceModel) -> bool:
 def _width_read(part: SequenceModel) -> int:
     """The width of what a model's encoder reads: of the item vector, and of what the columns add."""
     x = part.item_table.weight.new_zeros(1, 1, part.vector_size)
-    dtypes = {name: torch.from_numpy(np.zeros(0, DTYPES[name])).dtype for name in part.columns}
-    columns = {name: torch.full((1, 1), FILLING[name], dtype=dtypes[name]) for name in part.columns}
+    columns = {name: torch.from_numpy(np.full((1, 1), FILLING[name], DTYPES[name])) for name in part.columns}
     with torch.no_grad():
         return part.embed(x, x[..., :1], columns).shape[-1]

@@ -143,9 +143,15 @@ def _only_of_its_model(given: Mapping[str, Setting], changed: Mapping[str, Setti
     """The keys of a file that its model has and the one of the overrides does not."""
     if "model" not in changed or "model" not in given or changed["model"].value == given["model"].value:
         return ()
-    dataset = {**given, **changed}.get("dataset", Setting("", "")).value
-    its_own, chosen = (defaults_of(named["model"].value, str(dataset)) for named in (given, changed))
+    dataset = _name("dataset", {**given, **changed}.get("dataset", Setting("", "")))
+    its_own, chosen = (defaults_of(_name("model", named["model"]), dataset) for named in (given, changed))
     return tuple(key for key in given if key in its_own and key not in chosen)
+
+
+def _name(key: str, setting: Setting) -> str:
+    if not isinstance(setting.value, str):
+        raise WrongUsage("bad_value", f"{key} is {setting.value!r}, but must be a name.")
+    return setting.value
 
 
 def read_recipe(file: Path) -> dict[str, Any]:
@@ -168,9 +174,7 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
         if key not in given:
             hint = f"Add a line such as `{key}: …`{', or give --data' if key == 'dataset' else ''}."
             raise WrongUsage("bad_value", f"{where} names no {key}.", hint)
-        names[key] = given.pop(key).value
-        if not isinstance(names[key], str):
-            raise WrongUsage("bad_value", f"{key} is {names[key]!r}, but must be a name.")
+        names[key] = _name(key, given.pop(key))
     model, dataset = names["model"], names["dataset"]
 
     known = defaults_of(model, dataset)

@@ -38,6 +38,15 @@ def test_metrics_are_shown_and_text_cannot_move_the_cursor(tmp_path):
     assert "\x1b" not in result.stdout and "Evil\\x1b[2J" in result.stdout
 
 
+@pytest.mark.parametrize("parts", [[], [3], [{}], [{"model": "A", "epoch": "x", "seed": 1, "config": 3}], {"a": 1}])
+def test_parts_that_a_stranger_wrote_are_shown_and_break_nothing(tmp_path, parts):
+    """`config` of an untrusted bundle is anything."""
+    provenance = msgspec.structs.replace(summing.manifest().provenance, config={"parts": parts})
+    result = call(summing.write(tmp_path / "b", provenance=provenance))
+    assert result.exit_code == 0, result.output
+    assert "epoch 1, seed 0" in result.stdout
+
+
 def test_json_is_the_manifest(tiny_bundle):
     told = json.loads(call(tiny_bundle, "--json").stdout)
     assert told["manifest"] == json.loads((tiny_bundle / "manifest.json").read_bytes())

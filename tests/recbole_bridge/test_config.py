@@ -54,6 +54,12 @@ def test_a_recipe_serves_another_model_without_what_only_its_own_knows(tmp_path)
         resolve(recipe, ["model=GRU4Rec"])
 
 
+@pytest.mark.parametrize("override", ["model=[LSTM4Rec]", "model=3"])
+def test_a_model_that_is_no_name_is_told(file, override):
+    with pytest.raises(WrongUsage, match="must be a name"):
+        resolve(file, [override])
+
+
 @pytest.mark.parametrize("model", ["LSTM4Rek", "lstm4rec", "GRU4Recc"])
 def test_an_unknown_model_names_the_nearest(file, model):
     with pytest.raises(WrongUsage) as caught:
