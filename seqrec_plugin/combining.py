@@ -169,7 +169,7 @@ def _joined(first: RunFolder, other: RunFolder, split: Split) -> Split:
             "Train both on the same data, with the same options of what is read and held out.",
         )
     columns = {name: value for found in (theirs, split) for name, value in _known(found).items()}
-    return dataclasses.replace(split, columns=EventColumns(**columns), wanted=split.wanted or theirs.wanted)
+    return dataclasses.replace(split, columns=EventColumns(**columns))
 
 
 def _difference(first: RunFolder, other: RunFolder, split: Split, theirs: Split) -> str:

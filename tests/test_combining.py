@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,18 @@ def test_its_bundle_answers_with_a_carried_state(finished_run, other, both, tmp_
         session.push([item])
     carried, whole = session.recommend(k=5), recommender.recommend(["i1", "i5", "i9"], k=5)
     assert [found.item for found in carried.items] == [found.item for found in whole.items]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_it_leaves_out_what_was_seen_only_where_all_its_parts_do(finished_run, other, tmp_path, first):
+    """One that knows of purchases after views keeps seen items; what is of both must keep them, too."""
+    copies = []
+    for path, excludes in ((finished_run, first), (other, not first)):
+        copies.append(Path(shutil.copytree(path, tmp_path / path.name)))
+        content = json.loads((copies[-1] / "run.json").read_text())
+        (copies[-1] / "run.json").write_text(json.dumps(content | {"exclude_seen": excludes}))
+        reseal(copies[-1])
+    assert not combine([RunFolder.open(path) for path in copies], tmp_path / "both").info.exclude_seen
 
 
 def test_the_command_combines_and_tells(finished_run, other, tmp_path):
