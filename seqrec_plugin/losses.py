@@ -7,16 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: Positions per chunk: the logits of a chunk stay in the cache between the three products that use them.
+#: Most positions of a chunk: its logits stay in the cache between the three products that use them.
 CHUNK = 128
-
 
 #: While no logit can be larger, exp() neither overflows nor vanishes in float32, and no maximum need be subtracted.
 _SAFE = 60.0
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Loss and exact gradients in one pass, chunk by chunk, in one reused buffer of [CHUNK, n_items].
+    """Loss and exact gradients in one pass, chunk by chunk, in one reused buffer of at most [CHUNK, n_items].
 
     With p = softmax(h·Eᵀ + b) and one-hot target y, the gradient of the mean over n positions with respect to the
     logits is (p − y)/n; those of h, E and b follow by the chain rule. They are made in `forward`, while a chunk's
@@ -29,7 +28,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, table: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
         n = len(targets)
-        buffer = vectors.new_empty(min(CHUNK, n), len(table))
+        size = -(-n // -(-n // CHUNK))  # all alike: the last is not small, and few sizes are compiled for
+        buffer = vectors.new_empty(size, len(table))
         grad_vectors = torch.empty_like(vectors)
         grad_table = torch.zeros_like(table)
         grad_bias = torch.zeros_like(bias)
@@ -37,8 +37,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         # |h·e + b| ≤ |h||e| + |b|; what is never recommended has b = −∞.
         largest = vectors.norm(dim=1).max() * table.norm(dim=1).max() + bias[bias.isfinite()].abs().max()
         safe = bool(largest < _SAFE)
-        for start in range(0, n, CHUNK):
-            chunk = slice(start, min(start + CHUNK, n))
+        for start in range(0, n, size):
+            chunk = slice(start, min(start + size, n))
             h, target = vectors[chunk], targets[chunk, None]
             logits = torch.addmm(bias, h, table.T, out=buffer[: len(h)])
             logits[:, 0] = -torch.inf  # padding is never a candidate

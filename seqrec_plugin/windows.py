@@ -79,11 +79,29 @@ def windows(offsets: Array, is_target: npt.NDArray[np.bool_], length: int, strid
     return Windows(start[useful], stop[useful], first_target[useful], newcomer[useful])
 
 
+def rounded(lengths: Array) -> Array:
+    """The lengths to which windows are filled up, so that batches have few shapes.
+
+    A processor's products are compiled for each shape, which takes time, and what is compiled is kept, which takes
+    memory: with the 200 lengths of MovieLens-1M some gigabyte. There are eight lengths from one power of two to the
+    next, so that at most an eighth is padding, and none is above the longest window's.
+
+    Args:
+        lengths: int64 [n], the inputs of each window, ≥ 1.
+
+    Returns:
+        int64 [n], each as long as its window or longer.
+    """
+    step = 2 ** np.maximum(0, np.log2(lengths).astype(np.int64) - 3)
+    filled_up: Array = np.minimum(-(-lengths // step) * step, lengths.max(initial=1))
+    return filled_up
+
+
 def batches(lengths: Array, positions: int, random: np.random.Generator) -> list[Array]:
     """Group windows of like lengths so that each batch has about as many positions, padding included.
 
     Args:
-        lengths: int64 [n], the inputs of each window.
+        lengths: int64 [n], of each window, as it is filled up.
         positions: most positions of a batch (a batch has at least one window).
         random: shuffles the windows of equal length, and the batches.
 
@@ -139,16 +157,16 @@ class Filled:
     following: Array
 
 
-def fill(chosen: Windows, items: npt.NDArray[np.int64], is_target: npt.NDArray[np.bool_]) -> Filled:
+def fill(chosen: Windows, items: npt.NDArray[np.int64], is_target: npt.NDArray[np.bool_], length: int) -> Filled:
     """The arrays of some windows.
 
     Args:
         chosen: the windows of one batch.
         items: int64 [events], the item of each event.
         is_target: bool [events], as given to `windows`.
+        length: of the arrays; at least the longest window's.
     """
-    lengths = chosen.lengths
-    position = np.arange(lengths.max()) - (lengths.max() - lengths)[:, None]
+    position = np.arange(length) - (length - chosen.lengths)[:, None]
     event = chosen.start[:, None] + position - chosen.newcomer[:, None]
     read = np.where((position >= 0) & (event >= chosen.start[:, None]), event, -1)
     following = np.where(position >= 0, event + 1, -1)

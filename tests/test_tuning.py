@@ -185,6 +185,14 @@ def test_models_of_recbole_are_searched_too(shop, tmp_path):
     assert [trial["state"] for trial in _result(tmp_path / "out")["trials"]] == ["finished"]
 
 
+def test_a_recipe_is_searched_for_another_model_without_what_that_does_not_have(shop, tmp_path):
+    file = _file(tmp_path, shop, {**SPACE, "item_vectors": ["random", "neighbours"]}, item_vectors="neighbours")
+    done = _tune(file, "--set", "model=GRU4Rec", "-o", tmp_path / "out", "--trials", 1)
+    assert done.exit_code == 0, done.output
+    assert "Without what GRU4Rec has no option for: item_vectors" in done.stderr
+    assert set(_result(tmp_path / "out")["space"]) == set(SPACE)
+
+
 def test_what_shall_be_small_is_made_small(mixed, tmp_path):
     ranker = {"model": "LSTMRanker", "dataset": "mixed", "valid_metric": "LogLoss", "target_behaviors": ["buy"]}
     file = _file(tmp_path, mixed, {"learning_rate": [0.01, 0.1]}, **ranker, num_layers=None, train_batch_size=2048)

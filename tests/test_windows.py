@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqrec_plugin.windows import batches, fill, windows
+from seqrec_plugin.windows import batches, fill, rounded, windows
 
 
 @st.composite
@@ -24,8 +24,9 @@ def test_each_target_once_after_its_own_past(case):
     cut = windows(offsets, is_target, length, stride)
     learned = np.zeros(len(items), dtype=int)
     if len(cut):
-        for chosen in batches(cut.lengths, positions=40, random=np.random.default_rng(seed)):
-            filled = fill(cut[chosen], items, is_target)
+        lengths = rounded(cut.lengths)
+        for chosen in batches(lengths, positions=40, random=np.random.default_rng(seed)):
+            filled = fill(cut[chosen], items, is_target, lengths[chosen].max())
             item_seq, targets = filled.item_seq, filled.targets
             for row, goals in zip(item_seq, targets, strict=True):
                 assert (row > 0).sum() <= length
@@ -44,10 +45,10 @@ def test_each_target_once_after_its_own_past(case):
 
 def test_only_a_users_first_event_is_learned_from_padding():
     offsets = np.array([0, 5])
-    filled = fill(windows(offsets, np.ones(5, bool), 3, 3), np.arange(11, 16), np.ones(5, bool))
+    filled = fill(windows(offsets, np.ones(5, bool), 3, 3), np.arange(11, 16), np.ones(5, bool), 5)
     item_seq, targets = filled.item_seq, filled.targets
-    assert item_seq.tolist() == [[0, 11, 12, 13], [0, 0, 0, 14]]
-    assert targets.tolist() == [[11, 12, 13, 14], [0, 0, 0, 15]]
+    assert item_seq.tolist() == [[0, 0, 11, 12, 13], [0, 0, 0, 0, 14]]
+    assert targets.tolist() == [[0, 11, 12, 13, 14], [0, 0, 0, 0, 15]]
 
 
 def test_a_batch_holds_like_lengths_and_about_as_many_positions_as_asked():
@@ -57,3 +58,12 @@ def test_a_batch_holds_like_lengths_and_about_as_many_positions_as_asked():
     assert max(len(g) * lengths[g].max() for g in groups) <= 200
     padding = sum(len(g) * lengths[g].max() - lengths[g].sum() for g in groups)
     assert padding / lengths.sum() < 0.05
+
+
+def test_lengths_are_rounded_up_a_little_to_few_but_not_above_the_longest():
+    lengths = np.arange(1, 202)
+    filled = rounded(lengths)
+    assert (filled >= lengths).all() and (filled <= lengths * 9 / 8).all() and filled.max() == 201
+    assert (filled[:16] == lengths[:16]).all()
+    assert len(set(filled.tolist())) == 16 + 3 * 8 + 5
+    assert rounded(lengths[:0]).tolist() == []

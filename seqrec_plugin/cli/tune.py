@@ -76,7 +76,10 @@ def command(
     from seqrec_plugin.tuning import report, space
     from seqrec_plugin.tuning.search import BEST_FILE, Search
 
-    searched = space.read(read_yaml(file).get(TUNE), resolve(file, overrides, data), file.name)
+    resolved = resolve(file, overrides, data)
+    if resolved.left_out:
+        click.echo(f"Without what {resolved.model} has no option for: {', '.join(resolved.left_out)}", err=True)
+    searched = space.read(read_yaml(file).get(TUNE), resolved, file.name)
     with Search(searched, output, command=shlex.join(typed), prune=not no_pruning) as search:
 
         def show() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqrec_plugin.layers.base import Emitter, Layer, Names, State, array
+from seqrec_plugin.layers.gru_recurrence import gru_recurrence
 
 #: The operators' inputs B and sequence_lens.
 _NO_BIAS_NO_LENGTHS = ("", "")
@@ -86,7 +87,13 @@ class GRU(Layer):
 
     def forward(self, x: Tensor, keep: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Layer.forward`."""
-        y, h = self.cell(torch.cat([x * keep, keep], dim=-1), state[0].unsqueeze(0))
+        masked = torch.cat([x * keep, keep], dim=-1)
+        # Without gradients torch's steps are as quick; on a GPU they are cuDNN's.
+        if torch.is_grad_enabled() and x.device.type == "cpu":
+            weight_ih, weight_hh = _weights(self.cell)
+            y = gru_recurrence(nn.functional.linear(masked.transpose(0, 1), weight_ih), weight_hh, state[0])
+            return y.transpose(0, 1), (y[-1],)
+        y, h = self.cell(masked, state[0].unsqueeze(0))
         return y, (h.squeeze(0),)
 
     def emit(self, graph: Emitter, x: str, keep: str, state: Names) -> tuple[str, Names]:

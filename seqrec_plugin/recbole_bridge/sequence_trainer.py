@@ -19,7 +19,7 @@ from seqrec_plugin.recbole_bridge.options import training_options
 from seqrec_plugin.recbole_bridge.sequences import ROW
 from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer
 from seqrec_plugin.sampling import NegativeSampler, how_many, rowwise
-from seqrec_plugin.windows import batches, fill, share, windows
+from seqrec_plugin.windows import batches, fill, rounded, share, windows
 
 
 class SequenceTrainer(BaselineTrainer):
@@ -101,7 +101,7 @@ class SequenceTrainer(BaselineTrainer):
 
     def _batches_of(self, train_data: Any) -> int:
         self._cut(train_data)
-        lengths = self._windows[0].lengths
+        lengths = rounded(self._windows[0].lengths)
         return len(batches(lengths, self.config["train_batch_size"], np.random.default_rng(0)))
 
     def work(self, train_data: Any) -> tuple[int, int]:
@@ -142,11 +142,12 @@ class SequenceTrainer(BaselineTrainer):
         seed = distributed.share(int(torch.randint(2**62, (), generator=train_data.generator)))
         random = np.random.default_rng((seed, 1))
         total, count = 0.0, 0
-        steps = batches(cut.lengths, self.config["train_batch_size"], np.random.default_rng(seed))
+        lengths = rounded(cut.lengths)
+        steps = batches(lengths, self.config["train_batch_size"], np.random.default_rng(seed))
         for step, chosen in enumerate(steps, start=epoch_idx * len(steps)):
             self._pace(step, len(steps))
             chosen, own = share(chosen, cut.lengths, distributed.rank(), distributed.processes())
-            filled = fill(cut[chosen], items, is_target)
+            filled = fill(cut[chosen], items, is_target, lengths[chosen].max())
             found = sequences.columns.read(learned, filled.read, filled.following)
             item_seq, targets, *values = (
                 torch.from_numpy(a).to(self.device) for a in (filled.item_seq, filled.targets, *found.values())

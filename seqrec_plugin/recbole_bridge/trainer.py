@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from recbole.utils import EvaluatorType
 
 from seqrec_plugin import distributed, metrics, ranking
 from seqrec_plugin.errors import BadData, Failed
+from seqrec_plugin.precision import multiplying
 from seqrec_plugin.recbole_bridge.saving import get_random, save, set_random
 from seqrec_plugin.recbole_bridge.sequences import ROW, Sequences
 from seqrec_plugin.recbole_bridge.several import Share, SharedCollector, joined, own_random
@@ -275,7 +275,7 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
             watched = _Watched(train_data, self.reporter)
         began = time.monotonic()
         # RecBole's SINE turns this on for the whole process when it is imported: each gradient is searched for NaN.
-        with torch.autograd.set_detect_anomaly(False), _multiplying(self.matmul_precision):
+        with torch.autograd.set_detect_anomaly(False), multiplying(self.matmul_precision):
             loss = self._learn(watched, epoch_idx, *args, **kwargs)
         self.training_seconds = time.monotonic() - began
         self.elapsed += self.training_seconds
@@ -332,17 +332,6 @@ class BaselineTrainer(Trainer):  # type: ignore[misc]
 
     def _set_extra(self, extra: dict[str, Any]) -> None:
         """Take back what `_extra` gave; KeyError or ValueError where it does not fit."""
-
-
-@contextlib.contextmanager
-def _multiplying(precision: str | None) -> Iterator[None]:
-    """Matrix products of a precision, which torch keeps for the whole process; None changes nothing."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision or before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 class _TimeIsUp(Exception):

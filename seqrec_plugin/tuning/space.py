@@ -66,7 +66,8 @@ def read(tune: Any, base: Resolved, where: str) -> Space:
     """Check a recipe's `tune`.
 
     Args:
-        tune: what stands there: option → list of values, or `{low, high, log, step}`.
+        tune: what stands there: option → list of values, or `{low, high, log, step}`. What `base` left out, for another
+            model was chosen than the recipe's, is left out here too.
         base: the recipe without it.
         where: the file's name, for errors.
 
@@ -77,6 +78,8 @@ def read(tune: Any, base: Resolved, where: str) -> Space:
         raise WrongUsage("bad_value", f"{where} says nothing of what may be tried.", f"Add for example:\n{_EXAMPLE}")
     options = {}
     for name, said in tune.items():
+        if name in base.left_out:
+            continue
         if name not in {*base.settings, *FIXED}:
             raise WrongUsage(
                 "unknown_key",
