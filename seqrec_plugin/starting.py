@@ -175,10 +175,16 @@ def configuration(
 
 
 def changed_keys(run: RunFolder, resolved: Resolved) -> list[str]:
-    """The keys in which a run's configuration, finished or not, differs from this one."""
+    """The keys in which a run's configuration, finished or not, differs from this one.
+
+    An option that the run's release did not have yet differs where somebody chose it: its default is what was before.
+    """
     before = read_yaml(run.path / checkpoint.CONFIG_FILE)
     now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
-    return sorted(key for key in {*now, *before} if key not in now or key not in before or before[key] != now[key])
+    new = now.keys() - before.keys() - resolved.given.keys()
+    return sorted(
+        key for key in {*now, *before} - new if key not in now or key not in before or before[key] != now[key]
+    )
 
 
 def check_same_data(run: RunFolder, data_sha256: str, file: Path) -> None:

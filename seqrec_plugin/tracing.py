@@ -208,7 +208,8 @@ def _write(folder: Path, model: list[str], config: dict[str, Any], n_items: int,
     outputs = ["vector", *(f"next_state_{i}" for i in range(len(sizes)))]
     axes = {name: {0: "batch"} for name in [*inputs, *outputs]}
     axes["item_seq"][1] = "length"
-    with warnings.catch_warnings():
+    # Without gradients, as it is served: what learns may have steps of its own, which are no operators.
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         # The tracing exporter: it writes recurrences as operators for any length, and needs no further package.
         torch.onnx.export(

@@ -40,18 +40,23 @@ class Windows:
         return Windows(self.start[index], self.stop[index], self.first_target[index], self.newcomer[index])
 
 
-def windows(offsets: Array, is_target: npt.NDArray[np.bool_], length: int, stride: int) -> Windows:
+def windows(
+    offsets: Array, is_target: npt.NDArray[np.bool_], length: int, stride: int, shift: Array | None = None
+) -> Windows:
     """Cut users' sequences into windows so that each target is learned from exactly once.
 
     The windows of a user start every `stride` events; the first has all its targets, a later one those with more
     than length − stride items of context. So stride = length gives the fewest windows, and a smaller stride gives
-    each target more context at the price of reading events again.
+    each target more context at the price of reading events again. With a shift all but the first start so many
+    events earlier, and the first ends so many earlier: drawn anew in each epoch, it gives targets another context.
 
     Args:
         offsets: int64 [users + 1]; user u's events are offsets[u] … offsets[u + 1] − 1, in order of time.
         is_target: bool [events]; which events are to be predicted. A user's first event is one for the newcomer.
         length: most inputs of a window, ≥ 1.
         stride: 1 ≤ stride ≤ length.
+        shift: int64 [users], each from 0 to stride − 1; None is 0 for all. Nothing is shifted of a user for whom one
+            window is enough.
 
     Returns:
         the windows, by user and time; those that would have no target are left out.
@@ -64,12 +69,14 @@ def windows(offsets: Array, is_target: npt.NDArray[np.bool_], length: int, strid
     np.maximum.at(last, user[is_target], events[is_target] + 1)
 
     reach = last - begin  # events up to the last target
-    # Window j predicts the relative positions up to j·stride + length, so the first with all of them is the last.
-    count = np.where(reach > 0, 1 + np.maximum(0, -(-(reach - 1 - length) // stride)), 0)
+    shift = np.where(reach - 1 > length, 0 if shift is None else shift, 0)
+    # Window j predicts the relative positions up to j·stride + length − shift, so the first with all is the last.
+    count = np.where(reach > 0, 1 + np.maximum(0, -(-(reach - 1 - length + shift) // stride)), 0)
     owner = np.repeat(np.arange(len(begin)), count)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
-    start = begin[owner] + number * stride
-    stop = np.minimum(start + length, np.maximum(last[owner] - 1, start))
+    shifted = begin[owner] + number * stride - shift[owner]
+    start = np.maximum(shifted, begin[owner])
+    stop = np.minimum(shifted + length, np.maximum(last[owner] - 1, start))
     newcomer = (number == 0) & is_target[np.minimum(start, len(is_target) - 1)]
     first_target = np.where(number == 0, start + ~newcomer, start - stride + length + 1)
 

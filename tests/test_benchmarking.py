@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from seqrec_plugin.checkpoint import CURVE_FILE, RUN_FILE, RunFolder
 from seqrec_plugin.cli import main
-from tests.conftest import write_dataset
+from tests.conftest import reseal, write_dataset
 
 pytestmark = pytest.mark.xdist_group("benchmark")  # one worker makes the fixture
 
@@ -121,6 +121,19 @@ def test_another_configuration_is_refused_by_its_keys_and_forced(finished, shop,
     assert "1 to do" in forced.stderr
     assert _models(json.loads(forced.stdout))["brief"]["runs"][0]["state"] == "finished"
     assert RunFolder.open(tmp_path / "out" / "brief" / "seed-1").info.model_config["hidden_size"] == 6
+
+
+def test_an_option_that_is_new_since_a_run_is_a_change_only_where_it_is_chosen(finished, shop, tmp_path):
+    shutil.copytree(finished[1], tmp_path / "out")
+    for config in (tmp_path / "out" / "LSTM4Rec").glob("seed-*/config.yaml"):
+        lines = [line for line in config.read_text().splitlines() if not line.startswith("window_start:")]
+        config.write_text("\n".join(lines))
+        reseal(config.parent)
+    again = _benchmark(finished[0], "-o", tmp_path / "out", "--only", "LSTM4Rec")
+    assert again.exit_code == 0, again.output
+    file = _file(tmp_path, shop, MODELS.replace("feed_forward: false", "feed_forward: false, window_start: random"))
+    refused = _benchmark(file, "-o", tmp_path / "out", "--only", "LSTM4Rec")
+    assert "was made with other values of window_start." in refused.stderr
 
 
 def test_data_that_has_changed_is_refused(finished, shop, tmp_path):

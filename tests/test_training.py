@@ -154,6 +154,14 @@ def test_an_interrupted_run_keeps_its_mean_of_weights_and_its_schedule(recipe, t
     _goes_on(resolve(recipe, ["weight_average=0.9", "schedule=cosine", "warmup_steps=5"]), tmp_path, epoch=2)
 
 
+def test_an_interrupted_run_goes_on_to_draw_its_windows(recipe, tmp_path):
+    short = "MAX_ITEM_LIST_LENGTH=3"
+    drawn = _goes_on(resolve(recipe, [short, "window_start=random"]), tmp_path, epoch=2)
+    fixed = train(resolve(recipe, [short]), tmp_path / "fixed", Silent())
+    for one, other in zip(_curve(drawn.path), _curve(fixed.path), strict=True):
+        assert one["loss"] != other["loss"]
+
+
 def test_validation_in_small_parts_finds_the_same(recipe, finished_run, tmp_path, monkeypatch):
     """What a large catalogue is ranked by: few rows at once."""
     monkeypatch.setattr(ranking, "MOST_SCORES", 100)

@@ -13,15 +13,17 @@ def users(draw):
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     is_target = np.array(draw(st.lists(st.booleans(), min_size=int(offsets[-1]), max_size=int(offsets[-1]))))
     length = draw(st.integers(1, 12))
-    return offsets, is_target, length, draw(st.integers(1, length)), draw(st.integers(0, 2**32))
+    stride = draw(st.integers(1, length))
+    shift = draw(st.none() | st.lists(st.integers(0, stride - 1), min_size=len(lengths), max_size=len(lengths)))
+    return offsets, is_target, length, stride, None if shift is None else np.array(shift), draw(st.integers(0, 2**32))
 
 
 @given(users())
 @settings(max_examples=300, deadline=None)
 def test_each_target_once_after_its_own_past(case):
-    offsets, is_target, length, stride, seed = case
+    offsets, is_target, length, stride, shift, seed = case
     items = np.arange(1, len(is_target) + 1)  # the item names its event
-    cut = windows(offsets, is_target, length, stride)
+    cut = windows(offsets, is_target, length, stride, shift)
     learned = np.zeros(len(items), dtype=int)
     if len(cut):
         lengths = rounded(cut.lengths)
@@ -49,6 +51,13 @@ def test_only_a_users_first_event_is_learned_from_padding():
     item_seq, targets = filled.item_seq, filled.targets
     assert item_seq.tolist() == [[0, 0, 11, 12, 13], [0, 0, 0, 0, 14]]
     assert targets.tolist() == [[0, 11, 12, 13, 14], [0, 0, 0, 0, 15]]
+
+
+def test_a_shift_moves_all_windows_but_the_first_of_a_long_history_only():
+    offsets, every = np.array([0, 10, 14]), np.ones(14, bool)
+    cut = windows(offsets, every, 4, 4, np.array([3, 3]))
+    assert cut.start.tolist() == [0, 1, 5, 10] and cut.stop.tolist() == [1, 5, 9, 13]
+    assert cut.newcomer.tolist() == [True, False, False, True]
 
 
 def test_a_batch_holds_like_lengths_and_about_as_many_positions_as_asked():

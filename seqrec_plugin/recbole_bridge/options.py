@@ -48,6 +48,12 @@ class TrainingOptions(DataOptions):
     window_stride: int = option(
         0, "Events between the starts of two training windows; 0 is MAX_ITEM_LIST_LENGTH.", low=0
     )
+    window_start: str = option(
+        "fixed",
+        "Where histories longer than a window are cut: fixed, at the same events in every epoch; or random, elsewhere "
+        "in each, so that a target is learned from with another context each time.",
+        choices=("fixed", "random"),
+    )
     item_vectors: str = option(
         "random",
         "What item vectors begin as: random, or neighbours, a factorisation of which items stand near each other in "

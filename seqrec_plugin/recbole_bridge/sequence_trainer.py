@@ -19,7 +19,7 @@ from seqrec_plugin.recbole_bridge.options import training_options
 from seqrec_plugin.recbole_bridge.sequences import ROW
 from seqrec_plugin.recbole_bridge.trainer import BaselineTrainer
 from seqrec_plugin.sampling import NegativeSampler, how_many, rowwise
-from seqrec_plugin.windows import batches, fill, rounded, share, windows
+from seqrec_plugin.windows import Windows, batches, fill, rounded, share, windows
 
 
 class SequenceTrainer(BaselineTrainer):
@@ -44,7 +44,8 @@ class SequenceTrainer(BaselineTrainer):
         self._tables = [*network.item_table.parameters()] if network.item_table.sparse else []
         self._dense = [p for p in model.parameters() if not any(p is table for table in self._tables)]
         super().__init__(config, model)
-        self._windows: Any = None
+        self._events: tuple[Any, Any, Any] | None = None
+        self._fixed: Windows | None = None
         self._sampler: NegativeSampler | None = None
         decay = self._options.weight_average
         self.averages = decay > 0
@@ -70,10 +71,8 @@ class SequenceTrainer(BaselineTrainer):
     @torch.no_grad()
     def _begin_with_neighbours(self, train_data: Any) -> None:
         """Set the item vectors from the events that training may see."""
-        self._cut(train_data)
-        _, items, is_target = self._windows
+        offsets, items, is_target = self._read(train_data)
         table = self.model.network.item_table.weight
-        offsets = train_data.dataset.sequences.offsets
         vectors = item_vectors(items, offsets, is_target, len(table), table.shape[1], self.config["seed"])
         table.copy_(torch.from_numpy(vectors))
 
@@ -100,19 +99,21 @@ class SequenceTrainer(BaselineTrainer):
             self._average.load(extra["average"]["steps"], extra["average"]["mean"])
 
     def _batches_of(self, train_data: Any) -> int:
-        self._cut(train_data)
-        lengths = rounded(self._windows[0].lengths)
+        lengths = rounded(self._cut(train_data).lengths)
         return len(batches(lengths, self.config["train_batch_size"], np.random.default_rng(0)))
 
     def work(self, train_data: Any) -> tuple[int, int]:
-        """See `BaselineTrainer.work`; a user's first item is a target too."""
-        steps = self._batches_of(train_data)
-        return int(self._windows[2].sum()), steps
+        """See `BaselineTrainer.work`; a user's first item is a target too. Random windows may be some more or less."""
+        return int(self._read(train_data)[2].sum()), self._batches_of(train_data)
 
-    def _cut(self, train_data: Any) -> None:
-        """Make the windows of the training events, once."""
-        if self._windows is not None:
-            return
+    def _read(self, train_data: Any) -> tuple[Any, Any, Any]:
+        """Offsets, items and whether each is a target, of the training events."""
+        if self._events is None:
+            self._events = self._prepare(train_data)
+        return self._events
+
+    def _prepare(self, train_data: Any) -> tuple[Any, Any, Any]:
+        """What `_read` says; and set up what else is made from the training events, once."""
         dataset = train_data.dataset
         sequences = dataset.sequences
         is_target = np.zeros(len(sequences.items), dtype=bool)
@@ -121,27 +122,36 @@ class SequenceTrainer(BaselineTrainer):
         starts, ends = sequences.offsets[:-1], sequences.offsets[1:]
         seconds = np.minimum(starts + 1, len(is_target) - 1)
         is_target[starts] = is_target[seconds] | (ends - starts == 1)
-        length = self.config["MAX_ITEM_LIST_LENGTH"]
-        stride = self._options.window_stride or length
         features = sequences.columns.features
         if features is not None and not self.warm:
             self.model.network.fit_numbers(features[is_target])
-        self._windows = windows(sequences.offsets, is_target, length, stride), sequences.items, is_target
         if self.negatives:
             table = self.model.network.item_table
             counts = np.bincount(sequences.items[is_target], minlength=len(table.never))
             self._sampler = NegativeSampler(counts, table.never.cpu().numpy())
+        return sequences.offsets, sequences.items, is_target
+
+    def _cut(self, train_data: Any, random: np.random.Generator | None = None) -> Windows:
+        """The windows of the training events: of an epoch, where it draws them, else always the same."""
+        offsets, _, is_target = self._read(train_data)
+        length = self.config["MAX_ITEM_LIST_LENGTH"]
+        stride = self._options.window_stride or length
+        if random is not None and self._options.window_start == "random":
+            return windows(offsets, is_target, length, stride, random.integers(stride, size=len(offsets) - 1))
+        if self._fixed is None:
+            self._fixed = windows(offsets, is_target, length, stride)
+        return self._fixed
 
     def _learn(self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> float:
         """One pass over all windows; returns the mean loss of a target."""
         self.model.train()
-        self._cut(train_data)
-        cut, items, is_target = self._windows
+        _, items, is_target = self._read(train_data)
         network, sequences = self.model.network, train_data.dataset.sequences
         learned = network.columns if sequences.columns.label is None else (*network.columns, LABEL)
         seed = distributed.share(int(torch.randint(2**62, (), generator=train_data.generator)))
         random = np.random.default_rng((seed, 1))
         total, count = 0.0, 0
+        cut = self._cut(train_data, np.random.default_rng((seed, 2)))
         lengths = rounded(cut.lengths)
         steps = batches(lengths, self.config["train_batch_size"], np.random.default_rng(seed))
         for step, chosen in enumerate(steps, start=epoch_idx * len(steps)):
