@@ -28,8 +28,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, table: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
         n = len(targets)
-        size = -(-n // -(-n // CHUNK))  # all alike: the last is not small, and few sizes are compiled for
-        buffer = vectors.new_empty(size, len(table))
+        chunks = -(-n // CHUNK)
+        ends = [n * i // chunks for i in range(chunks + 1)]  # alike in size: products are compiled for few sizes
+        buffer = vectors.new_empty(-(-n // chunks), len(table))
         grad_vectors = torch.empty_like(vectors)
         grad_table = torch.zeros_like(table)
         grad_bias = torch.zeros_like(bias)
@@ -37,8 +38,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         # |h·e + b| ≤ |h||e| + |b|; what is never recommended has b = −∞.
         largest = vectors.norm(dim=1).max() * table.norm(dim=1).max() + bias[bias.isfinite()].abs().max()
         safe = bool(largest < _SAFE)
-        for start in range(0, n, size):
-            chunk = slice(start, min(start + size, n))
+        for chunk in map(slice, ends[:-1], ends[1:]):
             h, target = vectors[chunk], targets[chunk, None]
             logits = torch.addmm(bias, h, table.T, out=buffer[: len(h)])
             logits[:, 0] = -torch.inf  # padding is never a candidate

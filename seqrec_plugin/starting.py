@@ -137,11 +137,9 @@ def configuration(
         WrongUsage: `bad_value` where another value than the run's is given.
     """
     resolved = resolve(file or run.path / checkpoint.CONFIG_FILE, overrides, data)
-    before = read_yaml(run.path / checkpoint.CONFIG_FILE)
-    defaults = ("RecBole", "seqrec", resolved.model)
-    later = {key for key, s in resolved.settings.items() if key not in before and s.source in defaults}
-    changed = [key for key in changed_keys(run, resolved) if key not in _PLACE | later]
+    changed = [key for key in changed_keys(run, resolved) if key not in _PLACE]
     if changed:
+        before = read_yaml(run.path / checkpoint.CONFIG_FILE)
         there = data_set.folder(before["dataset"], before["data_path"])
         here = data_set.folder(resolved.dataset, resolved.values["data_path"])
         if resolved.dataset != before["dataset"] or (data is None and here != there):
@@ -177,14 +175,14 @@ def configuration(
 def changed_keys(run: RunFolder, resolved: Resolved) -> list[str]:
     """The keys in which a run's configuration, finished or not, differs from this one.
 
-    An option that the run's release did not have yet differs where somebody chose it: its default is what was before.
+    An option that the run's release did not have yet does not where it is at its default.
     """
     before = read_yaml(run.path / checkpoint.CONFIG_FILE)
     now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
-    new = now.keys() - before.keys() - resolved.given.keys()
-    return sorted(
-        key for key in {*now, *before} - new if key not in now or key not in before or before[key] != now[key]
-    )
+    defaults = ("RecBole", "seqrec", resolved.model)
+    later = {key for key, s in resolved.settings.items() if key not in before and s.source in defaults}
+    keys = {*now, *before} - later
+    return sorted(key for key in keys if key not in now or key not in before or before[key] != now[key])
 
 
 def check_same_data(run: RunFolder, data_sha256: str, file: Path) -> None:

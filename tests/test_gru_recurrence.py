@@ -49,12 +49,20 @@ def test_what_lies_elsewhere_in_memory_is_the_same():
 
 def test_rounded_products_elsewhere_do_not_round_these_and_stay_rounded():
     arguments = _arguments(20, batch=32, hidden=32, dtype=torch.float32)
-    expected = gru_recurrence(*arguments)
+    h = gru_recurrence(*arguments)
+    expected = (h, *torch.autograd.grad(h.sum(), arguments))
     with multiplying("medium"):
-        found = gru_recurrence(*arguments)
-        found.sum().backward()
+        h = gru_recurrence(*arguments)
+        found = (h, *torch.autograd.grad(h.sum(), arguments))
         assert torch.get_float32_matmul_precision() == "medium"
-    assert torch.equal(found, expected)
+    assert all(map(torch.equal, found, expected))
+
+
+def test_second_derivatives_are_refused_not_wrong():
+    arguments = _arguments(1)
+    (gradient,) = torch.autograd.grad(gru_recurrence(*arguments).square().sum(), arguments[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
 
 
 def test_a_layer_that_learns_answers_as_one_that_does_not():

@@ -191,6 +191,9 @@ def test_a_recipe_is_searched_for_another_model_without_what_that_does_not_have(
     assert done.exit_code == 0, done.output
     assert "Without what GRU4Rec has no option for: item_vectors" in done.stderr
     assert set(_result(tmp_path / "out")["space"]) == set(SPACE)
+    file = _file(tmp_path, shop, {"item_vectors": ["random", "neighbours"]}, item_vectors="neighbours")
+    nothing = _tune(file, "--set", "model=GRU4Rec", "-o", tmp_path / "none")
+    assert nothing.exit_code == 2 and "GRU4Rec has none of its options" in nothing.stderr
 
 
 def test_what_shall_be_small_is_made_small(mixed, tmp_path):

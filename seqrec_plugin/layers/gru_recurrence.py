@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from seqrec_plugin.precision import multiplying
 
@@ -14,8 +15,8 @@ def gru_recurrence(inputs: Tensor, weight: Tensor, state: Tensor) -> Tensor:
     """r, z = σ(a + U·h)    n = tanh(a + r∘(U·h))    h' = (1 − z)∘n + z∘h, step by step.
 
     torch's own is a dozen small operations a step, each of which autograd remembers: with long histories, and so few
-    rows, calling them takes longer than computing. Here a step is four, nothing is remembered but the gates, and what
-    the steps of the backward pass have in common is made for all of them at once.
+    rows, calling them takes longer than computing. Here a step is half as many, autograd remembers none of them, and
+    what the steps of the backward pass have in common is made for all of them at once.
 
     Products are of full precision, whatever torch is told of others: rounded ones would be no quicker at this size.
 
@@ -25,7 +26,7 @@ def gru_recurrence(inputs: Tensor, weight: Tensor, state: Tensor) -> Tensor:
         state: float [batch, hidden], h before the first step.
 
     Returns:
-        h after each step, float [length, batch, hidden], with exact gradients for all three.
+        h after each step, float [length, batch, hidden], with exact gradients for all three (first ones only).
     """
     h: Tensor = _GRURecurrence.apply(inputs, weight, state)  # type: ignore[no-untyped-call]
     return h
@@ -59,6 +60,7 @@ class _GRURecurrence(torch.autograd.Function):
         return h[1:]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         gates, n, q, h, weight = ctx.saved_tensors
         (length, batch, hidden), before = n.shape, h[:-1]
@@ -82,8 +84,8 @@ class _GRURecurrence(torch.autograd.Function):
                 torch.mul(d_nt, of_rt, out=d_rt)
                 torch.mul(d_nt, r_t, out=d_qt)
                 carried = torch.mm(d_gates_t, u_gates).addmm_(d_qt, u_n).addcmul_(g, z_t)
-        rows = before.flatten(0, 1)
-        d_weight = torch.cat([d.flatten(0, 1).t() @ rows for d in (d_gates, d_q)])
+            rows = before.flatten(0, 1)
+            d_weight = torch.cat([d.flatten(0, 1).t() @ rows for d in (d_gates, d_q)])
         return d_inputs, d_weight, carried
 
 

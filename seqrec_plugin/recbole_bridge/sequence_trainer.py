@@ -99,11 +99,12 @@ class SequenceTrainer(BaselineTrainer):
             self._average.load(extra["average"]["steps"], extra["average"]["mean"])
 
     def _batches_of(self, train_data: Any) -> int:
-        lengths = rounded(self._cut(train_data).lengths)
-        return len(batches(lengths, self.config["train_batch_size"], np.random.default_rng(0)))
+        random = np.random.default_rng(0)
+        lengths = rounded(self._cut(train_data, random).lengths)
+        return len(batches(lengths, self.config["train_batch_size"], random))
 
     def work(self, train_data: Any) -> tuple[int, int]:
-        """See `BaselineTrainer.work`; a user's first item is a target too. Random windows may be some more or less."""
+        """See `BaselineTrainer.work`; a user's first item is a target too. Random windows are about as many."""
         return int(self._read(train_data)[2].sum()), self._batches_of(train_data)
 
     def _read(self, train_data: Any) -> tuple[Any, Any, Any]:
@@ -131,12 +132,12 @@ class SequenceTrainer(BaselineTrainer):
             self._sampler = NegativeSampler(counts, table.never.cpu().numpy())
         return sequences.offsets, sequences.items, is_target
 
-    def _cut(self, train_data: Any, random: np.random.Generator | None = None) -> Windows:
+    def _cut(self, train_data: Any, random: np.random.Generator) -> Windows:
         """The windows of the training events: of an epoch, where it draws them, else always the same."""
         offsets, _, is_target = self._read(train_data)
         length = self.config["MAX_ITEM_LIST_LENGTH"]
         stride = self._options.window_stride or length
-        if random is not None and self._options.window_start == "random":
+        if self._options.window_start == "random":
             return windows(offsets, is_target, length, stride, random.integers(stride, size=len(offsets) - 1))
         if self._fixed is None:
             self._fixed = windows(offsets, is_target, length, stride)

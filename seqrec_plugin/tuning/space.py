@@ -90,6 +90,10 @@ def read(tune: Any, base: Resolved, where: str) -> Space:
             why = "the best seed is luck, not a finding" if name == "seed" else "it decides what is measured"
             raise WrongUsage("bad_value", f"{where}, {TUNE}: {name} cannot be searched: {why}.", "Leave it out.")
         options[name] = _distribution(said, base.values[name], f"{where}, {TUNE}: {name}")
+    if not options:
+        raise WrongUsage(
+            "bad_value", f"{where}, {TUNE}: {base.model} has none of its options.", "Name some that it has."
+        )
     space = Space(base, options)
     for name, distribution in options.items():
         for value in _ends(distribution):
