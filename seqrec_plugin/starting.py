@@ -175,7 +175,7 @@ def configuration(
 def changed_keys(run: RunFolder, resolved: Resolved) -> list[str]:
     """The keys in which a run's configuration, finished or not, differs from this one.
 
-    An option that the run's release did not have yet does not where it is at its default.
+    One that the run's release did not have yet is no difference where it is at its default.
     """
     before = read_yaml(run.path / checkpoint.CONFIG_FILE)
     now = {"model": resolved.model, "dataset": resolved.dataset, **resolved.values}
