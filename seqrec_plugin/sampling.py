@@ -9,9 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-#: Positions per chunk of the logits.
+#: Most positions per chunk of the logits.
 CHUNK = 256
+
+#: A sample is filled up to a multiple of so many columns: products are compiled for each size anew (oneDNN, on a CPU).
+_COLUMNS = 128
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,19 @@ class _SampledCrossEntropy(torch.autograd.Function):
         correction: Tensor,
         sparse: bool,
     ) -> Tensor:
-        n = len(targets)
-        rows, offset = table[items], bias[items] - correction
+        n, fill = len(targets), -len(items) % _COLUMNS
+        chunks = -(-n // CHUNK)
+        ends = [n * i // chunks for i in range(chunks + 1)]  # alike in size, for the same reason
+        rows = pad(table[items], (0, 0, 0, fill))
+        offset = pad(bias[items] - correction, (0, fill), value=-torch.inf)
         own = (vectors * table[targets]).sum(dim=1) + bias[targets]
         place = torch.searchsorted(items, targets).clamp_(max=len(items) - 1)
         drawn = items[place] == targets
-        buffer = vectors.new_empty(min(CHUNK, n), len(items))
+        buffer = vectors.new_empty(-(-n // chunks), len(rows))
         grad_vectors, grad_own = torch.empty_like(vectors), torch.empty_like(own)
         grad_rows, grad_offset = torch.zeros_like(rows), torch.zeros_like(offset)
         total = vectors.new_zeros((), dtype=torch.float64)
-        for start in range(0, n, CHUNK):
-            chunk = slice(start, min(start + CHUNK, n))
+        for chunk in map(slice, ends[:-1], ends[1:]):
             h, target_logit = vectors[chunk], own[chunk, None]
             logits = torch.addmm(offset, h, rows.T, out=buffer[: len(h)])
             hit = drawn[chunk].nonzero().squeeze(1)
@@ -95,8 +101,9 @@ class _SampledCrossEntropy(torch.autograd.Function):
             grad_own[chunk] = (target_odds * share).squeeze(1) - 1 / n
         grad_vectors += grad_own[:, None] * table[targets]
         touched = torch.cat([items, targets])
-        of_table = torch.cat([grad_rows, grad_own[:, None] * vectors])
-        ctx.save_for_backward(grad_vectors, touched, of_table, torch.cat([grad_offset, grad_own]))
+        of_table = torch.cat([grad_rows[: len(items)], grad_own[:, None] * vectors])
+        of_bias = torch.cat([grad_offset[: len(items)], grad_own])
+        ctx.save_for_backward(grad_vectors, touched, of_table, of_bias)
         ctx.shapes, ctx.sparse = (table.shape, bias.shape), sparse
         return (total / n).to(vectors.dtype)
 
