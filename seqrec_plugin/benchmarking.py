@@ -142,6 +142,9 @@ class Benchmark:
         wanted = [job for job in missing if not self._only or job.entry.label in self._only]
         done = len(self._jobs) - len(missing)
         tell(f"{self.plan.name}: {len(self._jobs)} runs, {done} done already, {len(wanted)} to do")
+        for entry in self.plan.entries:
+            if entry.resolved is not None and entry.resolved.left_out:
+                tell(f"{entry.label}: without what it has no option for: {', '.join(entry.resolved.left_out)}")
         for number, job in enumerate(wanted, start=1):
             tell(f"[{number}/{len(wanted)}] {job.name}{self._left(wanted[number - 1 :])}")
             reason = _train(job, tell)

@@ -14,7 +14,7 @@ from seqrec_plugin.comparing import POPULARITY
 from seqrec_plugin.errors import BadData, WrongUsage, nearest
 from seqrec_plugin.recbole_bridge import data_set
 from seqrec_plugin.recbole_bridge.reading import read_yaml
-from seqrec_plugin.recbole_bridge.settings import TUNE, Resolved, Setting, read_recipe, resolve_given
+from seqrec_plugin.recbole_bridge.settings import TUNE, Resolved, Setting, only_of_its_model, read_recipe, resolve_given
 
 #: Keys of an entry, and of the file, that are the benchmark's and no option of a model.
 _OF_ENTRY = ("model", "name", "config", "seeds")
@@ -144,10 +144,16 @@ def _entry(
         return Entry(label, model, (), {}, None)
     if model.lower() in ("pop", POPULARITY):
         raise WrongUsage("unknown_model", f"{where}: there is no model of this name.", f"Write `model: {POPULARITY}`.")
-    given = {**shared, **recipe, **options, "model": model}
     with _naming(where):
-        resolved = resolve_given({key: Setting(value, "its options") for key, value in given.items()}, file)
-    return Entry(label, model, seeds, given, resolved)
+        left_out = only_of_its_model(_sourced(recipe), _sourced({**shared, "model": model}))
+        recipe = {key: value for key, value in recipe.items() if key not in left_out}
+        given = {**shared, **recipe, **options, "model": model}
+        resolved = resolve_given(_sourced(given), file)
+    return Entry(label, model, seeds, given, dataclasses.replace(resolved, left_out=left_out))
+
+
+def _sourced(options: Mapping[str, Any]) -> dict[str, Setting]:
+    return {key: Setting(value, "its options") for key, value in options.items()}
 
 
 @contextlib.contextmanager

@@ -25,6 +25,14 @@ def _plan(tmp_path, text):
     return plan(file, _find)
 
 
+def test_a_recipe_serves_another_model_without_what_only_its_own_knows(tmp_path):
+    entry = _plan(tmp_path, "models:\n- {config: lstm_ml100k, model: GRU4Rec}\n").entries[0]
+    assert "item_vectors" in entry.resolved.left_out and "item_vectors" not in entry.given
+    assert entry.resolved.values["dropout_prob"] == 0.2
+    with pytest.raises(WrongUsage, match="item_vectors"):  # what the entry itself says is meant
+        _plan(tmp_path, "models:\n- {config: lstm_ml100k, model: GRU4Rec, item_vectors: random}\n")
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("benchmark_*.yaml")), ids=lambda path: path.stem)
 def test_the_benchmarks_that_ship_are_sound(path):
     entries = plan(path, _find).entries

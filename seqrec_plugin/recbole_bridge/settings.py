@@ -131,7 +131,7 @@ def resolve(file: Path, overrides: Iterable[str] = (), data: Path | None = None)
     for key in ("data_path", "dataset"):
         if data is not None and key in changed:
             raise WrongUsage("bad_value", f"--data says where the data are, and so does --set {key}.", "Give one.")
-    left_out = _only_of_its_model(given, changed)
+    left_out = only_of_its_model(given, changed)
     given = {key: setting for key, setting in given.items() if key not in left_out} | changed
     if "models" in given:
         hint = f"Run it with: seqrec benchmark {file}"
@@ -139,8 +139,16 @@ def resolve(file: Path, overrides: Iterable[str] = (), data: Path | None = None)
     return dataclasses.replace(resolve_given(given, file.name), left_out=left_out)
 
 
-def _only_of_its_model(given: Mapping[str, Setting], changed: Mapping[str, Setting]) -> tuple[str, ...]:
-    """The keys of a file that its model has and the one of the overrides does not."""
+def only_of_its_model(given: Mapping[str, Setting], changed: Mapping[str, Setting]) -> tuple[str, ...]:
+    """The keys of a recipe that its model has and the one that is chosen in its place does not.
+
+    Args:
+        given: of the recipe, key → value and source.
+        changed: what counts above it, perhaps another `model`.
+
+    Raises:
+        WrongUsage: `unknown_model`, `bad_value`.
+    """
     if "model" not in changed or "model" not in given or changed["model"].value == given["model"].value:
         return ()
     dataset = _name("dataset", {**given, **changed}.get("dataset", Setting("", "")))
