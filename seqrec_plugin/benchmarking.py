@@ -143,7 +143,7 @@ class Benchmark:
         done = len(self._jobs) - len(missing)
         tell(f"{self.plan.name}: {len(self._jobs)} runs, {done} done already, {len(wanted)} to do")
         for entry in self.plan.entries:
-            if entry.resolved is not None and entry.resolved.left_out:
+            if entry.resolved is not None and entry.resolved.left_out and any(job.entry is entry for job in wanted):
                 tell(f"{entry.label}: without what it has no option for: {', '.join(entry.resolved.left_out)}")
         for number, job in enumerate(wanted, start=1):
             tell(f"[{number}/{len(wanted)}] {job.name}{self._left(wanted[number - 1 :])}")

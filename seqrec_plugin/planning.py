@@ -76,7 +76,8 @@ def plan(file: Path, find: Callable[[str], Path], data: Path | None = None) -> P
     """Read a benchmark file and check every entry, before anything trains.
 
     Args:
-        file: YAML: what all models share, `seeds`, perhaps `time_limit`, and `models`, each with its own options.
+        file: YAML: what all models share, `seeds`, perhaps `time_limit`, and `models`, each with its own options. What
+            stands in the file counts above a recipe that an entry names.
         find: the file of a recipe that an entry names by `config`.
         data: the data set's folder, in place of `data_path` and `dataset`.
 
@@ -147,13 +148,14 @@ def _entry(
     with _naming(where):
         left_out = only_of_its_model(_sourced(recipe), _sourced({**shared, "model": model}))
         recipe = {key: value for key, value in recipe.items() if key not in left_out}
-        given = {**shared, **recipe, **options, "model": model}
-        resolved = resolve_given(_sourced(given), file)
+        given = {**recipe, **shared, **options, "model": model}
+        common = {key: value for key, value in shared.items() if key not in options}
+        resolved = resolve_given(_sourced(given) | _sourced(common, "what all models share"), file)
     return Entry(label, model, seeds, given, dataclasses.replace(resolved, left_out=left_out))
 
 
-def _sourced(options: Mapping[str, Any]) -> dict[str, Setting]:
-    return {key: Setting(value, "its options") for key, value in options.items()}
+def _sourced(options: Mapping[str, Any], source: str = "its options") -> dict[str, Setting]:
+    return {key: Setting(value, source) for key, value in options.items()}
 
 
 @contextlib.contextmanager

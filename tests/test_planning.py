@@ -29,8 +29,11 @@ def test_a_recipe_serves_another_model_without_what_only_its_own_knows(tmp_path)
     entry = _plan(tmp_path, "models:\n- {config: lstm_ml100k, model: GRU4Rec}\n").entries[0]
     assert "item_vectors" in entry.resolved.left_out and "item_vectors" not in entry.given
     assert entry.resolved.values["dropout_prob"] == 0.2
-    with pytest.raises(WrongUsage, match="item_vectors"):  # what the entry itself says is meant
+    with pytest.raises(WrongUsage, match="its options: there is no option 'item_vectors'"):  # said here, so it is meant
         _plan(tmp_path, "models:\n- {config: lstm_ml100k, model: GRU4Rec, item_vectors: random}\n")
+    with pytest.raises(WrongUsage, match="what all models share: there is no option 'item_vectors'") as raised:
+        _plan(tmp_path, "item_vectors: random\nmodels:\n- {config: lstm_ml100k, model: GRU4Rec}\n")
+    assert "GRU4Rec is RecBole's" in raised.value.hint
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("benchmark_*.yaml")), ids=lambda path: path.stem)
@@ -74,6 +77,7 @@ def test_an_entry_may_name_a_recipe_whose_options_are_its_own(tmp_path):
     assert (shipped_one.label, shipped_one.resolved.values["num_layers"]) == ("LSTM4Rec", 2)
     assert (mine.label, mine.resolved.dataset, mine.resolved.values["hidden_size"]) == ("RNN4Rec", "ml-100k", 9)
     assert mine.with_seed(2026).values["seed"] == 2026
+    assert (mine.resolved.values["epochs"], shipped_one.resolved.values["epochs"]) == (2, 2)  # shared: above a recipe's
 
 
 @pytest.mark.parametrize(

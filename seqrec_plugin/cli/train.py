@@ -134,6 +134,7 @@ def _result(run: RunFolder, start: Start, as_json: bool) -> None:
 
 
 def _estimate(resolved: Resolved, start: Start, as_json: bool) -> None:
+    _show_left_out(resolved)
     click.echo("Loading RecBole and the data, and trying a few steps …", err=True)
     import dataclasses
 
@@ -196,5 +197,9 @@ def _show(resolved: object, quiet: bool) -> None:
     rest = len(resolved.settings) - len(shown)
     others = "values of that run" if quiet else f"defaults of {resolved.model} and RecBole"
     click.echo(f"  and {rest} {others} (all in the run's config.yaml)", err=True)
+    _show_left_out(resolved)
+
+
+def _show_left_out(resolved: Resolved) -> None:
     if resolved.left_out:
         click.echo(f"  without what {resolved.model} has no option for: {', '.join(resolved.left_out)}", err=True)

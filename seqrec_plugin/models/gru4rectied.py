@@ -12,7 +12,7 @@ class GRU4RecTiedConfig(BlocksConfig):
 
 
 class GRU4RecTied(SequenceModel):
-    """GRU blocks with a tied item table: a quarter lighter than LSTM4Rec, with half the state to carry.
+    """GRU blocks with a tied item table: three quarters of the LSTM's own weights, and half the state to carry.
 
     Unlike RecBole's GRU4Rec it learns at every position, from all items, and input and output share one table.
 

@@ -24,7 +24,7 @@ class LRU4RecConfig(BlocksConfig):
 
 
 class LRU4Rec(SequenceModel):
-    """Linear recurrent units: the quickest to train, parallel in time, for long histories and many events.
+    """Linear recurrent units: trained in parallel over time, for long histories and many events.
 
     Each unit of the state turns and decays at its own fixed rate, whatever the items are; the feed-forward part does
     what is not linear.

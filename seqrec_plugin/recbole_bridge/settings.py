@@ -191,9 +191,9 @@ def resolve_given(given: dict[str, Setting], where: str) -> Resolved:
         if key in MANAGED:
             raise WrongUsage("bad_value", f"{key} is set by seqrec itself: {MANAGED[key]}.", "Remove it.")
         if key not in known and key not in UNLISTED:
-            raise WrongUsage(
-                "unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", nearest(key, known)
-            )
+            ours = key in training_defaults()
+            hint = f"seqrec's own models have it; {model} is RecBole's." if ours else nearest(key, known)
+            raise WrongUsage("unknown_key", f"{setting.source}: there is no option {key!r} for {model}.", hint)
         check_kind(key, setting, known.get(key))
     resolved = Resolved(model, dataset, _with_load_col(model, {**known, **given}))
     task = registry.load(model).task if resolved.ours else "next_item"
