@@ -14,6 +14,13 @@ CHUNK = 128
 _SAFE = 60.0
 
 
+def alike(n: int, most: int) -> list[slice]:
+    """Chunks of n positions, of at most so many each, alike in size: products are compiled for each size anew."""
+    chunks = -(-n // most)
+    ends = [n * i // chunks for i in range(chunks + 1)]
+    return list(map(slice, ends[:-1], ends[1:]))
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Loss and exact gradients in one pass, chunk by chunk, in one reused buffer of at most [CHUNK, n_items].
 
@@ -27,10 +34,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, table: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        n = len(targets)
-        chunks = -(-n // CHUNK)
-        ends = [n * i // chunks for i in range(chunks + 1)]  # alike in size: products are compiled for few sizes
-        buffer = vectors.new_empty(-(-n // chunks), len(table))
+        n, chunks = len(targets), alike(len(targets), CHUNK)
+        buffer = vectors.new_empty(-(-n // len(chunks)), len(table))
         grad_vectors = torch.empty_like(vectors)
         grad_table = torch.zeros_like(table)
         grad_bias = torch.zeros_like(bias)
@@ -38,7 +43,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         # |h·e + b| ≤ |h||e| + |b|; what is never recommended has b = −∞.
         largest = vectors.norm(dim=1).max() * table.norm(dim=1).max() + bias[bias.isfinite()].abs().max()
         safe = bool(largest < _SAFE)
-        for chunk in map(slice, ends[:-1], ends[1:]):
+        for chunk in chunks:
             h, target = vectors[chunk], targets[chunk, None]
             logits = torch.addmm(bias, h, table.T, out=buffer[: len(h)])
             logits[:, 0] = -torch.inf  # padding is never a candidate

@@ -146,15 +146,15 @@ def _entry(
     if model.lower() in ("pop", POPULARITY):
         raise WrongUsage("unknown_model", f"{where}: there is no model of this name.", f"Write `model: {POPULARITY}`.")
     with _naming(where):
-        left_out = only_of_its_model(_sourced(recipe), _sourced({**shared, "model": model}))
-        recipe = {key: value for key, value in recipe.items() if key not in left_out}
-        given = {**recipe, **shared, **options, "model": model}
-        common = {key: value for key, value in shared.items() if key not in options}
-        resolved = resolve_given(_sourced(given) | _sourced(common, "what all models share"), file)
-    return Entry(label, model, seeds, given, dataclasses.replace(resolved, left_out=left_out))
+        of_recipe = _sourced(recipe, "its recipe")
+        chosen = _sourced(shared, "what all models share") | _sourced({**options, "model": model}, "its options")
+        left_out = only_of_its_model(of_recipe, chosen)
+        settings = {key: setting for key, setting in of_recipe.items() if key not in left_out} | chosen
+        resolved = dataclasses.replace(resolve_given(settings, file), left_out=left_out)
+    return Entry(label, model, seeds, {key: setting.value for key, setting in settings.items()}, resolved)
 
 
-def _sourced(options: Mapping[str, Any], source: str = "its options") -> dict[str, Setting]:
+def _sourced(options: Mapping[str, Any], source: str) -> dict[str, Setting]:
     return {key: Setting(value, source) for key, value in options.items()}
 
 

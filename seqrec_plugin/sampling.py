@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from seqrec_plugin.losses import alike
+
 #: Most positions per chunk of the logits.
 CHUNK = 256
 
@@ -72,19 +74,17 @@ class _SampledCrossEntropy(torch.autograd.Function):
         correction: Tensor,
         sparse: bool,
     ) -> Tensor:
-        n, fill = len(targets), -len(items) % _COLUMNS
-        chunks = -(-n // CHUNK)
-        ends = [n * i // chunks for i in range(chunks + 1)]  # alike in size, for the same reason
+        n, chunks, fill = len(targets), alike(len(targets), CHUNK), -len(items) % _COLUMNS
         rows = pad(table[items], (0, 0, 0, fill))
         offset = pad(bias[items] - correction, (0, fill), value=-torch.inf)
         own = (vectors * table[targets]).sum(dim=1) + bias[targets]
         place = torch.searchsorted(items, targets).clamp_(max=len(items) - 1)
         drawn = items[place] == targets
-        buffer = vectors.new_empty(-(-n // chunks), len(rows))
+        buffer = vectors.new_empty(-(-n // len(chunks)), len(rows))
         grad_vectors, grad_own = torch.empty_like(vectors), torch.empty_like(own)
         grad_rows, grad_offset = torch.zeros_like(rows), torch.zeros_like(offset)
         total = vectors.new_zeros((), dtype=torch.float64)
-        for chunk in map(slice, ends[:-1], ends[1:]):
+        for chunk in chunks:
             h, target_logit = vectors[chunk], own[chunk, None]
             logits = torch.addmm(offset, h, rows.T, out=buffer[: len(h)])
             hit = drawn[chunk].nonzero().squeeze(1)
